@@ -1,0 +1,113 @@
+#ifndef MILLRACE_OPTIONS_H_
+#define MILLRACE_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "absl/time/time.h"
+
+namespace millrace {
+
+class FileSystem;
+
+// How safe a record is when its append is acknowledged. Chosen per call.
+enum class Durability : uint8_t {
+  kBuffered,  // accepted in memory: lost with the process
+  kWritten,   // in the page cache: survives the process, not the machine
+  kDurable,   // synced: survives a power cut
+};
+
+// Whether opening may create a log.
+enum class CreateMode : uint8_t {
+  kCreateOrOpen,
+  kMustExist,     // NotFound if there is none
+  kMustNotExist,  // AlreadyExists if there is one, or remains of one
+};
+
+// What opening does about damage to records that had been acknowledged. An
+// unacknowledged torn tail is never damage: every policy cuts it.
+enum class RecoveryPolicy : uint8_t {
+  // Keeps every record that can be read and names every one that cannot.
+  // Reads only what a crash can have left undecided; damage elsewhere is named
+  // when it is met (by a cursor, or by verifying).
+  kSalvage,
+  // Refuses with DataLoss and changes nothing. Reads the whole log.
+  kStrict,
+  // Keeps the records before the first loss and sets the rest aside (files
+  // renamed to `*.aside`, nothing deleted). For the log of a database, where a
+  // later record means nothing without the earlier. Reads the whole log.
+  kStopAtFirstLoss,
+};
+
+// When records that nobody waits for are synced. Independent of it, a durable
+// append or a flush has its group synced at once; without activity there is no
+// sync. All zero: only on demand.
+struct SyncPolicy {
+  // Sync when this many records are written but not durable. 0: no such bound.
+  uint64_t records = 0;
+  // Sync when this many bytes are written but not durable. 0: no such bound.
+  // Lower bounds what a power cut can take; higher costs fewer syncs.
+  uint64_t bytes = 0;
+  // Sync at the latest this long after a record was written. Zero: no bound.
+  absl::Duration interval = absl::ZeroDuration();
+};
+
+// How one log is opened. Values are checked by Log::Open, which names the field,
+// the value and the bound in its error.
+struct Options {
+  // Where the log lives. Not owned; null means PosixFileSystem().
+  FileSystem* file_system = nullptr;
+
+  CreateMode create_mode = CreateMode::kCreateOrOpen;
+  RecoveryPolicy recovery_policy = RecoveryPolicy::kSalvage;
+
+  // Bytes of records that one segment holds, beside 8 KiB of headers. 8 KiB to
+  // 1 GiB. Segments start at `initial_segment_bytes` and double up to this.
+  // Larger: fewer rotations, coarser trimming, a longer scan after a crash
+  // (about 1 s per GiB). Also bounds a record: see Log::max_payload_bytes().
+  uint64_t segment_bytes = uint64_t{64} << 20;
+  // Bytes of records in the first segment. 8 KiB to `segment_bytes`.
+  uint64_t initial_segment_bytes = uint64_t{64} << 10;
+
+  // Bounds of the queue between producers and the writer, which is also the
+  // memory it may take. One append may take at most a quarter of each. Larger:
+  // longer bursts without waiting, more lost with the process if buffered.
+  uint32_t queue_records = 1 << 16;           // 64 to 2^22
+  uint64_t queue_bytes = uint64_t{16} << 20;  // 64 KiB to 2^38
+
+  // The most bytes that share one write. 4 KiB to 64 MiB. Larger: fewer system
+  // calls while streaming; smaller: less memory held by the writer.
+  uint64_t group_bytes = uint64_t{1} << 20;
+
+  SyncPolicy sync_policy;
+
+  // Bytes written but not durable at which a sync is forced, whatever the
+  // policy; bounds what has to be written again after a failed sync. 64 KiB or
+  // more.
+  uint64_t unsynced_bytes = uint64_t{256} << 20;
+
+  // When nothing has been appended for this long, the writer notes on disk that
+  // the last records are durable, so that a later damage to them is told from a
+  // torn write. One small write and sync per idle period. 1 ms or more.
+  absl::Duration idle_mark_delay = absl::Milliseconds(50);
+};
+
+// One name and value attached to a record; any bytes.
+struct Attribute {
+  std::string_view name;
+  std::string_view value;
+};
+
+// How one record is appended. All of it is copied before the call returns.
+struct AppendOptions {
+  Durability durability = Durability::kDurable;
+  // Attached to the record and returned by readers. Absent ones cost nothing.
+  std::optional<std::string_view> key;
+  std::span<const Attribute> attributes;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_OPTIONS_H_

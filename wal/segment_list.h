@@ -1,0 +1,103 @@
+#ifndef MILLRACE_WAL_SEGMENT_LIST_H_
+#define MILLRACE_WAL_SEGMENT_LIST_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "millrace/sequence.h"
+#include "wal/mutex.h"
+
+namespace millrace {
+
+// One segment of the live chain, as readers see it. Holding a node pins its
+// file: it may be deleted, but is not recycled, and the nodes after it stay.
+class SegmentNode {
+ public:
+  SegmentNode(uint64_t number, uint64_t incarnation, SequenceNumber first_sequence)
+      : number(number), incarnation(incarnation), first_sequence(first_sequence) {}
+  SegmentNode(const SegmentNode&) = delete;
+  SegmentNode& operator=(const SegmentNode&) = delete;
+
+  // Takes the nodes after it that nobody else holds one by one: left to the
+  // members, a long chain would be destroyed by as deep a recursion.
+  ~SegmentNode() {
+    std::shared_ptr<SegmentNode> node = std::move(next_);
+    while (node != nullptr && node.use_count() == 1) {
+      std::shared_ptr<SegmentNode> after = std::move(node->next_);
+      node = std::move(after);
+    }
+  }
+
+  const uint64_t number;
+  const uint64_t incarnation;
+  // Of the first record here. May exceed the predecessor's last + 1: the numbers
+  // between were lost and reported when this segment was begun.
+  const SequenceNumber first_sequence;
+
+  // Ends the segment: its frames end at `end` with `last` (first_sequence - 1 if
+  // it holds no record), and `next` follows. Called once, by the writer.
+  void Seal(uint64_t end, SequenceNumber last, std::shared_ptr<SegmentNode> next) {
+    end_ = end;
+    last_ = last;
+    next_ = std::move(next);
+    // release: publishes end_, last_ and next_; pairs with the acquire in sealed().
+    sealed_.store(true, std::memory_order_release);
+  }
+
+  // Once true, the three below are final.
+  bool sealed() const {
+    // acquire: pairs with the release in Seal().
+    return sealed_.load(std::memory_order_acquire);
+  }
+  uint64_t end() const { return end_; }
+  SequenceNumber last_sequence() const { return last_; }
+  const std::shared_ptr<SegmentNode>& next() const { return next_; }
+
+ private:
+  uint64_t end_ = 0;
+  SequenceNumber last_ = 0;
+  std::shared_ptr<SegmentNode> next_;
+  std::atomic<bool> sealed_{false};
+};
+
+// The chain, oldest first. Readers that follow `next` take no lock; the lock is
+// for those who look one up and for trimming, never for the writer.
+class SegmentList {
+ public:
+  explicit SegmentList(std::shared_ptr<SegmentNode> first) : first_(std::move(first)) {}
+
+  std::shared_ptr<SegmentNode> First() const {
+    MutexLock lock(&mu_);
+    return first_;
+  }
+
+  // The last segment whose first record is not after `s`; the first one if all are.
+  std::shared_ptr<SegmentNode> Find(SequenceNumber s) const {
+    std::shared_ptr<SegmentNode> node = First();
+    while (node->sealed() && node->next()->first_sequence <= s) node = node->next();
+    return node;
+  }
+
+  // Takes the sealed segments whose records are all below `s` off the front.
+  // A node whose use count is then 1, all before it being alike, is not pinned.
+  std::vector<std::shared_ptr<SegmentNode>> DropBefore(SequenceNumber s) {
+    std::vector<std::shared_ptr<SegmentNode>> dropped;
+    MutexLock lock(&mu_);
+    while (first_->sealed() && first_->last_sequence() < s) {
+      dropped.push_back(first_);
+      first_ = first_->next();
+    }
+    return dropped;
+  }
+
+ private:
+  mutable Mutex mu_;
+  std::shared_ptr<SegmentNode> first_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_WAL_SEGMENT_LIST_H_
