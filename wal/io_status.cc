@@ -1,0 +1,98 @@
+#include "wal/io_status.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "wal/check.h"
+#include "wal/strings.h"
+
+namespace millrace {
+namespace {
+
+constexpr char kErrnoPayload[] = "millrace.errno";
+
+absl::StatusCode CodeOf(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EMLINK:
+      return absl::StatusCode::kResourceExhausted;
+    case ENOENT:
+      return absl::StatusCode::kNotFound;
+    case EEXIST:
+      return absl::StatusCode::kAlreadyExists;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::StatusCode::kPermissionDenied;
+    case EINVAL:
+    case EISDIR:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENXIO:
+      return absl::StatusCode::kInvalidArgument;
+    case EOPNOTSUPP:
+    case ENOSYS:
+      return absl::StatusCode::kUnimplemented;
+    case EAGAIN:
+    case EINTR:
+    case EBUSY:
+    case ETXTBSY:
+      return absl::StatusCode::kUnavailable;
+    default:
+      return absl::StatusCode::kInternal;
+  }
+}
+
+absl::Status MakeStatus(std::string_view where, int error_number) {
+  // Not strerror(), which depends on the locale and is not thread-safe.
+  const char* description = strerrordesc_np(error_number);
+  if (description == nullptr) description = "unknown error";
+  const std::string text =
+      absl::StrFormat("%s: %s (%s)", where, ErrnoName(error_number), description);
+  absl::Status status(CodeOf(error_number), text);
+  status.SetPayload(kErrnoPayload, absl::Cord(absl::StrFormat("%d", error_number)));
+  return status;
+}
+
+}  // namespace
+
+absl::Status IoError(std::string_view operation, std::string_view path, IoResult error) {
+  WAL_CHECK_LT(error, 0);
+  return MakeStatus(absl::StrFormat("%s %s", operation, path), static_cast<int>(-error));
+}
+
+absl::Status IoErrorAt(std::string_view operation, std::string_view path, uint64_t offset,
+                       IoResult error) {
+  WAL_CHECK_LT(error, 0);
+  return MakeStatus(absl::StrFormat("%s %s at %d", operation, path, offset),
+                    static_cast<int>(-error));
+}
+
+int ErrnoOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kErrnoPayload);
+  int error_number = 0;
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &error_number)) return 0;
+  return error_number;
+}
+
+std::string_view ErrnoName(int error_number) {
+  const char* name = strerrorname_np(error_number);
+  return name == nullptr ? "errno" : name;
+}
+
+bool IsOutOfSpace(IoResult error) {
+  return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+}  // namespace millrace
