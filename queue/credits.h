@@ -1,0 +1,147 @@
+#ifndef MILLRACE_QUEUE_CREDITS_H_
+#define MILLRACE_QUEUE_CREDITS_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "queue/atomics.h"
+#include "queue/cache_line.h"
+#include "queue/wait_strategy.h"
+
+namespace millrace {
+
+// What a queue may hold. Values above the largest supported are lowered to it.
+struct Limits {
+  static constexpr uint32_t kMostRecords = uint32_t{1} << 22;
+  static constexpr uint32_t kMostMarkers = uint32_t{1} << 20;
+  static constexpr uint64_t kMostBytes = uint64_t{1} << 39;
+
+  uint32_t records = 64 << 10;
+  uint64_t bytes = 64 << 20;
+  // How many elements of one producer may wait to be drained. A bound of its own because a
+  // producer's part of the queue never gives memory back.
+  uint32_t per_producer = 2048;
+  // How many markers may be in flight beyond `records`. Markers need no credit, and each is a
+  // thread that waits for a flush; but the consumer's buffer needs some bound.
+  uint32_t markers = 32 << 10;
+
+  // The most that one append may take, so that no append can starve behind smaller ones for long.
+  // The caller checks it.
+  struct Share {
+    uint32_t records;
+    uint64_t bytes;
+  };
+  Share largest_append() const {
+    return {std::max<uint32_t>(1, records / 4), std::max<uint64_t>(1, bytes / 4)};
+  }
+};
+
+enum class Admission { kAdmitted, kFull, kClosed, kTimedOut };
+
+// How much is in flight.
+struct InFlight {
+  uint32_t records;
+  uint64_t bytes;
+};
+
+// Counts what is in flight, bounds it, and closes it. Everything shares one atomic word, so that
+// once the closed bit is set no admission succeeds and a count of zero means that nothing can still
+// arrive.
+//
+// Thread-safe. Never takes a lock; only Take() waits.
+template <class Atomics>
+class Credits {
+ public:
+  explicit Credits(const Limits& limits)
+      : records_(std::clamp<uint32_t>(limits.records, 1, Limits::kMostRecords)),
+        markers_(std::min(limits.markers, Limits::kMostMarkers)),
+        bytes_(std::clamp<uint64_t>(limits.bytes, 1, Limits::kMostBytes)) {}
+
+  // The most elements that can ever be in flight.
+  uint32_t most_elements() const { return records_ + markers_; }
+
+  Admission TryTake(uint32_t records, uint64_t bytes) { return TryAdd(records, bytes, records_); }
+
+  Admission TryTakeMarker() { return TryAdd(1, 0, records_ + markers_); }
+
+  // Waits for space. A request above the limits can never be met and returns kFull at once.
+  Admission Take(uint32_t records, uint64_t bytes, Deadline deadline) {
+    Admission result = TryTake(records, bytes);
+    if (result != Admission::kFull || records > records_ || bytes > bytes_) return result;
+    bool decided = space_.Await(
+        [&] { return (result = TryTake(records, bytes)) != Admission::kFull; }, deadline);
+    return decided ? result : Admission::kTimedOut;
+  }
+
+  enum class Left { kSome, kNoneAndClosed };
+
+  // Gives back what was taken.
+  Left Return(uint32_t records, uint64_t bytes) {
+    uint64_t share = Pack(records, bytes);
+    // release: passes on what was done with the records; pairs with acquire in Idle(), Finished().
+    uint64_t before = word_.fetch_sub(share, Atomics::Orders::kReturn);
+    space_.Notify();
+    return before - share == kClosedBit ? Left::kNoneAndClosed : Left::kSome;
+  }
+
+  void Close() {
+    // relaxed: the bit itself is the news; admissions and Finished() read this same word.
+    word_.fetch_or(kClosedBit, std::memory_order_relaxed);
+    space_.Notify();
+  }
+
+  // relaxed: nothing is read through the bit.
+  bool Closed() const { return (word_.load(std::memory_order_relaxed) & kClosedBit) != 0; }
+
+  // acquire: shows what was done with all that was returned; pairs with release in Return().
+  bool Idle() const { return (word_.load(Atomics::Orders::kIdle) & ~kClosedBit) == 0; }
+
+  // acquire: as Idle(). One load: closed, and nothing in flight then or ever again.
+  bool Finished() const { return word_.load(Atomics::Orders::kIdle) == kClosedBit; }
+
+  InFlight Depth() const {
+    // relaxed: a number to report; nothing is read through it.
+    uint64_t word = word_.load(std::memory_order_relaxed);
+    return {static_cast<uint32_t>((word & ~kClosedBit) >> kBytesBits), word & kBytesMask};
+  }
+
+ private:
+  // From the top: the closed bit, 23 bits of records with markers, 40 bits of bytes.
+  static constexpr int kBytesBits = 40;
+  static constexpr uint64_t kBytesMask = (uint64_t{1} << kBytesBits) - 1;
+  static constexpr uint64_t kClosedBit = uint64_t{1} << 63;
+  static_assert(uint64_t{Limits::kMostRecords} + Limits::kMostMarkers < uint64_t{1}
+                                                                            << (63 - kBytesBits));
+  static_assert(Limits::kMostBytes <= kBytesMask);
+
+  static constexpr uint64_t Pack(uint32_t records, uint64_t bytes) {
+    return (uint64_t{records} << kBytesBits) + bytes;
+  }
+
+  Admission TryAdd(uint32_t records, uint64_t bytes, uint64_t records_limit) {
+    // relaxed, all three: the word bounds and counts; the elements themselves are published by the
+    // enqueue, and the exchange keeps the chain of releases that Idle() acquires.
+    uint64_t word = word_.load(std::memory_order_relaxed);
+    while (true) {
+      if ((word & kClosedBit) != 0) return Admission::kClosed;
+      if ((word >> kBytesBits) + records > records_limit) return Admission::kFull;
+      if (bytes > bytes_ - (word & kBytesMask)) return Admission::kFull;
+      if (word_.compare_exchange_weak(word, word + Pack(records, bytes), std::memory_order_relaxed,
+                                      std::memory_order_relaxed)) {
+        return Admission::kAdmitted;
+      }
+    }
+  }
+
+  const uint32_t records_;
+  const uint32_t markers_;
+  const uint64_t bytes_;
+  // Written by producers and by whoever returns.
+  alignas(kCacheLineBytes) typename Atomics::template Atomic<uint64_t> word_{0};
+  // Written by those who wait, read by whoever returns.
+  alignas(kCacheLineBytes) Waiters<Atomics> space_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_QUEUE_CREDITS_H_
