@@ -15,23 +15,27 @@
 
 namespace millrace {
 
-// One segment of the live chain, or a run of numbers whose segment is gone.
+// One segment of the live chain. Numbers between one's last and the next one's
+// first are lost, and reported.
 struct ChainSegment {
   uint64_t number = 0;
   uint64_t incarnation = 0;
   SequenceNumber first_sequence = 0;
-  SequenceNumber last_sequence = 0;  // first_sequence - 1: holds no record
+  SequenceNumber last_sequence = 0;  // not before the first
   uint64_t end = 0;                  // file offset where its frames end (the cut)
   uint64_t digest = 0;               // 0: unknown
   uint64_t file_bytes = 0;
 };
 
 struct RecoveredLog {
-  bool exists = false;  // false: nothing of a log is there
-  LogId log_id = {};
+  // A log, or anything that may be the remains of one, is there.
+  bool exists = false;
+  LogId log_id = {};                // if it exists; drawn anew where nothing tells it any more
   std::vector<ChainSegment> chain;  // oldest first; without segments that hold no record
-  uint64_t epoch = 1;
+  uint64_t epoch = 1;               // so far: see starts_new_epoch
   SequenceNumber epoch_base = 0;
+  // The highest number that the log itself says is durable. After a recovery with
+  // Access::kReadWrite everything in the chain is.
   SequenceNumber mark = 0;
   SequenceNumber first_retained = 1;
   SequenceNumber next_sequence = 1;
@@ -40,11 +44,15 @@ struct RecoveredLog {
   // Above every number that a file, a header or the superblock names.
   uint64_t next_segment = 1;
   // This log's files that hold nothing it still needs: prepared, empty, trimmed.
+  // To be deleted once the new header is durable.
   std::vector<std::string> removable;
-  // kStopAtFirstLoss: files to be renamed to `<name>.aside` once the new header is durable.
+  // Files that are cut off the log and hold intact records. To be renamed to
+  // `<name>.aside` once the new header is durable.
   std::vector<std::string> set_aside;
-  bool starts_new_epoch = false;  // kStopAtFirstLoss cut acknowledged records off
-  Superblock superblock;          // as read; generation 0 if there was none
+  // kStopAtFirstLoss met a loss: the next segment begins epoch + 1, whose base is
+  // predecessor.last_sequence.
+  bool starts_new_epoch = false;
+  Superblock superblock;  // as read, be it another log's; generation 0 if there was none
 };
 
 enum class Access : uint8_t {

@@ -46,12 +46,14 @@ class SegmentReader {
   SegmentReader(File* file, const LogId& log_id, uint64_t number, uint64_t incarnation);
   ~SegmentReader();
 
-  // Goes to a frame boundary where the record `next` is expected, and forgets
-  // what was buffered (to see what was written since).
+  // Goes to a frame boundary where the record `next` is expected (kNoSequence:
+  // whichever stands there), and forgets what was buffered.
   void Seek(uint64_t offset, SequenceNumber next);
 
-  // The next frame that begins below `limit` (a file offset; the file's size may
-  // be less) and whose records are numbered up to `highest`.
+  // The next frame that ends at or below `limit` (a file offset; the file's size
+  // may be less) and whose records are numbered up to `highest`. Reads nothing at
+  // or beyond `limit`, so that it may be raised and the call repeated after kEnd:
+  // that, and kUnknown, leave the reader where it is.
   Step Next(uint64_t limit, SequenceNumber highest);
 
   uint64_t offset() const;

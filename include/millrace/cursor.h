@@ -50,7 +50,7 @@ struct CursorStart {
 
 struct CursorOptions {
   // Used when the name is new; a cursor that exists goes on from its checkpoint.
-  CursorStart start;
+  CursorStart start = {};
   // A commit is checkpointed, which costs one sync in the committing thread,
   // when this many records were committed since the last checkpoint (1: every
   // commit) ...

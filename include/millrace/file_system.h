@@ -89,6 +89,8 @@ class Directory {
   Directory& operator=(const Directory&) = delete;
   virtual ~Directory() = default;
 
+  // -ELOOP for a symbolic link, -EINVAL for anything else that is not a regular
+  // file, and for a name that is not a single component.
   virtual IoResult Open(std::string_view name, OpenMode mode, std::unique_ptr<File>* file) = 0;
 
   // The names of all entries but "." and "..", in no particular order.

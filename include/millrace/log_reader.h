@@ -31,8 +31,11 @@ struct LogReaderOptions {
   } scan = Scan::kUndecided;
 
   enum class Limit : uint8_t {
-    kDurable,   // the records that the log itself says are durable
-    kReadable,  // also those after them that can be read; a power cut may undo them
+    // The records that the log itself says are durable. It says so with the next
+    // group, or when it has been idle for a moment.
+    kDurable,
+    // Also those after them that can be read; a power cut may undo them.
+    kReadable,
   } limit = Limit::kDurable;
 };
 

@@ -104,8 +104,8 @@ struct Attribute {
 struct AppendOptions {
   Durability durability = Durability::kDurable;
   // Attached to the record and returned by readers. Absent ones cost nothing.
-  std::optional<std::string_view> key;
-  std::span<const Attribute> attributes;
+  std::optional<std::string_view> key = std::nullopt;
+  std::span<const Attribute> attributes = {};
 };
 
 }  // namespace millrace

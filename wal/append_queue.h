@@ -1,0 +1,127 @@
+#ifndef MILLRACE_WAL_APPEND_QUEUE_H_
+#define MILLRACE_WAL_APPEND_QUEUE_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "millrace/options.h"
+#include "millrace/producer.h"
+#include "millrace/sequence.h"
+#include "queue/atomics.h"
+#include "queue/cache_line.h"
+#include "queue/causal_queue.h"
+#include "wal/completion.h"
+#include "wal/format.h"
+#include "wal/producer_memory.h"
+
+namespace millrace {
+
+// The places inside an append at which a test can hold a producer.
+enum class AppendStep : uint8_t {
+  kBorrowed,  // has a slot of the log
+  kAdmitted,  // has credits
+  kCopied,    // the record is complete in memory
+  kBeforeStamp,
+  kAfterStamp,
+  kAfterEnqueue,
+  kAfterFence,
+  kBeforeWake,
+  kEnqueued,  // about to wait or to return
+};
+
+// For tests: called by every thread that appends to any log. Null in production,
+// which costs a load and a branch that is always predicted.
+using AppendHook = void (*)(AppendStep);
+inline constinit std::atomic<AppendHook> append_hook{nullptr};
+
+inline void AtAppendStep(AppendStep step) {
+  // acquire: shows what the test prepared before it set the hook.
+  const AppendHook hook = append_hook.load(std::memory_order_acquire);
+  if (__builtin_expect(hook != nullptr, 0)) hook(step);
+}
+
+// The queue's atomics, with its own steps passed on.
+struct AppendAtomics : StdAtomics {
+  static void Step(EnqueueStep step) {
+    AtAppendStep(static_cast<AppendStep>(static_cast<int>(AppendStep::kBeforeStamp) +
+                                         static_cast<int>(step)));
+  }
+};
+static_assert(static_cast<int>(AppendStep::kBeforeWake) -
+                  static_cast<int>(AppendStep::kBeforeStamp) ==
+              static_cast<int>(EnqueueStep::kBeforeWake));
+
+// One record, batch or flush on its way from a producer to the writer. Lives in
+// the producer's memory, in front of the body; a flush in its slot.
+struct PendingAppend {
+  enum class Kind : uint8_t {
+    kRecord,
+    kRecordWithCallback,  // a CallbackAppend
+    kFlush,               // everything before it is to become durable
+  };
+
+  uint32_t body_bytes = 0;
+  uint16_t count = 1;  // records, and credits
+  uint8_t flags = 0;
+  FrameType type = FrameType::kRecord;
+  Kind kind = Kind::kRecord;
+  Durability durability = Durability::kDurable;
+  const char* body = nullptr;
+  uint64_t body_checksum = 0;
+  uint64_t charged_bytes = 0;             // credits
+  MemoryChunk* chunk = nullptr;           // where it is freed; null: not there
+  Completion* completion = nullptr;       // of the thread that waits; null: none does
+  SequenceNumber sequence = kNoSequence;  // of its first record, once it has one
+};
+static_assert(sizeof(PendingAppend) <= kCacheLineBytes);
+
+// An append whose result goes to a callback. It failed, with the log, if it has no
+// sequence number in the end.
+struct CallbackAppend : PendingAppend {
+  AppendCallback callback;
+  CallbackAppend* next = nullptr;
+};
+
+using AppendQueue = CausalQueue<PendingAppend*, AppendAtomics>;
+
+// Gives back what finished appends held: their memory, then their credits. Both
+// are shared between threads, so it does so once for many.
+//
+// Not thread-safe.
+class AppendReleaser {
+ public:
+  explicit AppendReleaser(AppendQueue* queue) : queue_(queue) {}
+
+  // `append` is gone when this returns.
+  void Add(PendingAppend* append) {
+    records_ += append->count;
+    bytes_ += append->charged_bytes;
+    if (append->chunk == nullptr) return;
+    if (append->chunk != chunk_) FreeChunk();
+    chunk_ = append->chunk;
+    ++in_chunk_;
+  }
+
+  void Flush() {
+    FreeChunk();
+    if (records_ != 0) queue_->Return(records_, bytes_);
+    records_ = 0;
+    bytes_ = 0;
+  }
+
+ private:
+  void FreeChunk() {
+    if (in_chunk_ != 0) chunk_->Free(in_chunk_);
+    in_chunk_ = 0;
+  }
+
+  AppendQueue* const queue_;
+  uint32_t records_ = 0;
+  uint64_t bytes_ = 0;
+  MemoryChunk* chunk_ = nullptr;
+  int32_t in_chunk_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_WAL_APPEND_QUEUE_H_

@@ -1,0 +1,320 @@
+#include "wal/committer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "wal/check.h"
+#include "wal/deadline.h"
+
+namespace millrace {
+namespace {
+
+// What an idle log keeps for the next records.
+constexpr uint64_t kIdleChunkBytes = uint64_t{128} << 10;
+constexpr size_t kIdleElements = 4096;
+
+// The result of a flush: it has no number of its own, and kNoSequence is an error.
+constexpr SequenceNumber kFlushed = kMaxSequence;
+
+Deadline SteadyNow() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+Committer::Committer(const Parts& parts, const Options& options, absl::Status closed)
+    : parts_(parts), options_(options), closed_(std::move(closed)), releaser_(parts.queue) {
+  WAL_CHECK(absl::IsCancelled(closed_));
+}
+
+Committer::~Committer() { WAL_CHECK(!thread_.started()); }
+
+absl::Status Committer::Start() {
+  return thread_.Start("millrace-writer", [this] { Run(); });
+}
+
+void Committer::Run() {
+  while (true) {
+    drained_.clear();
+    finished_ = 0;
+    parts_.queue->Drain(&drained_);
+    RunCommands();
+    if (failed_) {
+      FailUnfinished();
+    } else if (!drained_.empty()) {
+      CommitDrained();
+    }
+    if (!drained_.empty()) continue;
+    if (parts_.queue->Finished()) break;
+    Rest();
+  }
+  End();
+}
+
+void Committer::CommitDrained() {
+  // One reading of the clock for all of them: a group has one time.
+  parts_.core->SetTime(absl::GetCurrentTimeNanos());
+  for (size_t i = 0; i < drained_.size(); ++i) {
+    PendingAppend* append = drained_[i];
+    if (append->kind == PendingAppend::Kind::kFlush) {
+      append->sequence = kFlushed;
+      continue;
+    }
+    PendingFrame frame;
+    frame.body = std::string_view(append->body, append->body_bytes);
+    frame.body_checksum = append->body_checksum;
+    frame.type = append->type;
+    frame.flags = append->flags;
+    frame.count = append->count;
+    frame.durability = append->durability;
+    absl::StatusOr<SequenceNumber> sequence = parts_.core->Add(frame);
+    if (!sequence.ok()) return Fail(sequence.status());
+    append->sequence = *sequence;
+    if (parts_.core->gathered_bytes() >= options_.group_bytes && !WriteGathered(i + 1)) return;
+  }
+  if (!WriteGathered(drained_.size())) return;
+  if (SyncIsDue()) Sync();
+  FinishGroup();
+}
+
+// Writes what was gathered of drained_[0, end) and finishes what needs no more
+// than that. False if the log has failed.
+bool Committer::WriteGathered(size_t end) {
+  absl::Status status = parts_.core->Write();
+  if (!status.ok()) {
+    Fail(std::move(status));
+    return false;
+  }
+  parts_.watermark->PublishWritten(parts_.core->last_written());
+  PublishStats();
+  for (; finished_ < end; ++finished_) {
+    PendingAppend* append = drained_[finished_];
+    if (append->kind == PendingAppend::Kind::kFlush || append->durability == Durability::kDurable) {
+      unsynced_.push_back(append);
+    } else {
+      Finish(append);
+    }
+  }
+  if (end < drained_.size()) releaser_.Flush();
+  return true;
+}
+
+bool Committer::SyncIsDue() const {
+  if (!unsynced_.empty()) return true;
+  const uint64_t records = parts_.core->unsynced_records();
+  if (records == 0) return false;
+  const SyncPolicy& policy = options_.sync_policy;
+  const uint64_t bytes = parts_.core->unsynced_bytes();
+  if (policy.records != 0 && records >= policy.records) return true;
+  if (policy.bytes != 0 && bytes >= policy.bytes) return true;
+  if (sync_deadline_ != kNoDeadline && SteadyNow() >= sync_deadline_) return true;
+  return bytes >= options_.unsynced_bytes;
+}
+
+void Committer::Sync() {
+  absl::Status status = parts_.core->Sync();
+  if (!status.ok()) return Fail(std::move(status));
+  sync_deadline_ = kNoDeadline;
+  // Published before anybody is told: whoever hears of a record also finds it.
+  parts_.watermark->PublishDurable(parts_.core->last_durable());
+  PublishStats();
+  for (PendingAppend* append : unsynced_) Finish(append);
+  unsynced_.clear();
+}
+
+// Tells the append's owner its number, or that the log has failed; the append is
+// gone then.
+void Committer::Finish(PendingAppend* append) {
+  if (append->kind == PendingAppend::Kind::kRecordWithCallback) {
+    auto* with_callback = static_cast<CallbackAppend*>(append);
+    if (newest_callback_ == nullptr) {
+      oldest_callback_ = with_callback;
+    } else {
+      newest_callback_->next = with_callback;
+    }
+    newest_callback_ = with_callback;
+    return;
+  }
+  Completion* completion = append->completion;
+  const SequenceNumber sequence = append->sequence;
+  releaser_.Add(append);
+  if (completion != nullptr) completion->Finish(sequence);
+}
+
+void Committer::FinishGroup() {
+  releaser_.Flush();
+  if (newest_callback_ != nullptr) {
+    parts_.callbacks->Push(oldest_callback_, newest_callback_);
+    oldest_callback_ = newest_callback_ = nullptr;
+  }
+  if (failed_) return;
+  const Deadline now = SteadyNow();
+  idle_deadline_ = now + absl::ToChronoNanoseconds(options_.idle_mark_delay);
+  const absl::Duration interval = options_.sync_policy.interval;
+  if (interval > absl::ZeroDuration() && sync_deadline_ == kNoDeadline &&
+      parts_.core->unsynced_records() != 0) {
+    sync_deadline_ = now + absl::ToChronoNanoseconds(interval);
+  }
+}
+
+// Nothing is drained: does what time demands, or sleeps.
+void Committer::Rest() {
+  const Deadline now = SteadyNow();
+  if (now >= sync_deadline_) {
+    Sync();
+    FinishGroup();
+    return;
+  }
+  if (now >= idle_deadline_) {
+    idle_deadline_ = kNoDeadline;
+    absl::Status status = parts_.core->WriteIdleMark();
+    if (!status.ok()) return Fail(std::move(status));
+    PublishStats();
+    parts_.chunks->Trim(kIdleChunkBytes);
+    if (drained_.capacity() > kIdleElements) std::vector<PendingAppend*>().swap(drained_);
+    return;
+  }
+  parts_.queue->WaitForWork(std::min(sync_deadline_, idle_deadline_));
+}
+
+void Committer::Fail(absl::Status status) {
+  WAL_CHECK(!failed_);
+  failed_ = true;
+  sync_deadline_ = idle_deadline_ = kNoDeadline;
+  parts_.watermark->End(std::move(status));
+  // release: whoever finds the queue closed finds the error; pairs with the fence in
+  // LogCore::EndError().
+  std::atomic_thread_fence(std::memory_order_release);
+  parts_.queue->Close();
+  FailUnfinished();
+}
+
+void Committer::FailUnfinished() {
+  for (PendingAppend* append : unsynced_) {
+    append->sequence = kNoSequence;
+    Finish(append);
+  }
+  unsynced_.clear();
+  for (; finished_ < drained_.size(); ++finished_) {
+    drained_[finished_]->sequence = kNoSequence;
+    Finish(drained_[finished_]);
+  }
+  FinishGroup();
+}
+
+absl::Status Committer::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {
+  Command command{first_to_keep, mode, absl::OkStatus(), {}};
+  command.completion.Begin();
+  {
+    MutexLock lock(&mu_);
+    if (ended_) return parts_.watermark->status();
+    commands_.push_back(&command);
+  }
+  // relaxed: the mutex passes the command on, and WakeConsumer() sees to the look at it.
+  has_commands_.store(true, std::memory_order_relaxed);
+  parts_.queue->WakeConsumer();
+  command.completion.Await();
+  return command.result;
+}
+
+void Committer::RunCommands() {
+  // relaxed, both: a hint to look under the mutex.
+  if (!has_commands_.load(std::memory_order_relaxed)) return;
+  has_commands_.store(false, std::memory_order_relaxed);
+  std::vector<Command*> commands;
+  {
+    MutexLock lock(&mu_);
+    commands.swap(commands_);
+  }
+  for (Command* command : commands) {
+    command->result = Trim(*command);
+    command->completion.Finish(kNoSequence);
+  }
+}
+
+absl::Status Committer::Trim(const Command& command) {
+  if (failed_) return parts_.watermark->status();
+  WalCore& core = *parts_.core;
+  if (command.first_to_keep > core.last_durable() + 1) {
+    return absl::OutOfRangeError(absl::StrCat("cannot trim before ", command.first_to_keep,
+                                              ": only records up to ", core.last_durable(),
+                                              " are durable; flush first, or trim less"));
+  }
+  const std::optional<CursorRegistry::Checkpoint> lowest = parts_.cursors->Lowest();
+  if (command.mode == TrimMode::kRespectCursors && lowest.has_value() &&
+      lowest->committed + 1 < command.first_to_keep) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot trim before ", command.first_to_keep, ": cursor ", lowest->name,
+                     " has durably committed only up to ", lowest->committed,
+                     "; let it commit and checkpoint, trim less, or use TrimMode::kForce"));
+  }
+  core.SetTime(absl::GetCurrentTimeNanos());
+  absl::Status status = core.TrimBefore(command.first_to_keep);
+  if (!core.status().ok()) {
+    Fail(core.status());
+    return status;
+  }
+  sync_deadline_ = kNoDeadline;
+  parts_.watermark->PublishDurable(core.last_durable());
+  parts_.watermark->PublishFirstRetained(core.first_retained());
+  PublishStats();
+  return status;
+}
+
+void Committer::End() {
+  // Also after a failure: it gives the directory free and writes nothing then.
+  absl::Status status = parts_.core->Close();
+  if (!failed_ && status.ok()) {
+    parts_.watermark->PublishWritten(parts_.core->last_written());
+    parts_.watermark->PublishDurable(parts_.core->last_durable());
+    status = closed_;
+  }
+  parts_.watermark->End(std::move(status));
+  PublishStats();
+  std::vector<Command*> commands;
+  {
+    MutexLock lock(&mu_);
+    ended_ = true;
+    commands.swap(commands_);
+  }
+  for (Command* command : commands) {
+    command->result = parts_.watermark->status();
+    command->completion.Finish(kNoSequence);
+  }
+  // relaxed: joining the thread orders what it did.
+  done_.store(true, std::memory_order_relaxed);
+  done_waiters_.Notify();
+}
+
+bool Committer::AwaitEnd(Deadline deadline) {
+  // relaxed: says only that joining will not take long.
+  return done_waiters_.Await([this] { return done_.load(std::memory_order_relaxed); }, deadline);
+}
+
+void Committer::PublishStats() {
+  const CoreCounters now = parts_.core->counters();
+  // relaxed, all: numbers to report; nothing is read through them.
+  counters_.records.store(now.records, std::memory_order_relaxed);
+  counters_.groups.store(now.groups, std::memory_order_relaxed);
+  counters_.syncs.store(now.syncs, std::memory_order_relaxed);
+  counters_.bytes_written.store(now.bytes_written, std::memory_order_relaxed);
+  counters_.rotations.store(now.rotations, std::memory_order_relaxed);
+  counters_.recycled_segments.store(now.recycled_segments, std::memory_order_relaxed);
+}
+
+LogStats Committer::stats() const {
+  LogStats stats;
+  // relaxed, all: as in PublishStats().
+  stats.records = counters_.records.load(std::memory_order_relaxed);
+  stats.groups = counters_.groups.load(std::memory_order_relaxed);
+  stats.syncs = counters_.syncs.load(std::memory_order_relaxed);
+  stats.bytes_written = counters_.bytes_written.load(std::memory_order_relaxed);
+  stats.rotations = counters_.rotations.load(std::memory_order_relaxed);
+  stats.recycled_segments = counters_.recycled_segments.load(std::memory_order_relaxed);
+  return stats;
+}
+
+}  // namespace millrace

@@ -1,0 +1,128 @@
+#ifndef MILLRACE_WAL_COMMITTER_H_
+#define MILLRACE_WAL_COMMITTER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "millrace/log.h"
+#include "millrace/options.h"
+#include "millrace/sequence.h"
+#include "queue/atomics.h"
+#include "queue/cache_line.h"
+#include "wal/append_queue.h"
+#include "wal/callback_thread.h"
+#include "wal/completion.h"
+#include "wal/cursor_registry.h"
+#include "wal/mutex.h"
+#include "wal/producer_memory.h"
+#include "wal/thread.h"
+#include "wal/wal_core.h"
+#include "wal/watermark.h"
+
+namespace millrace {
+
+// The writer thread around a WalCore: drains the queue, writes and syncs in
+// groups, publishes how far it came, and finishes each append.
+//
+// A group is what the queue holds when the writer comes back for more; nothing
+// is waited for on purpose. While a sync runs the next group gathers by itself,
+// so groups grow with load.
+//
+// It ends by itself once the queue is closed and everything admitted is finished.
+// After the first failed write or sync it closes the queue and finishes
+// everything with that error.
+//
+// Thread-safe, but for Start() and Join(), which one thread calls at a time.
+class Committer {
+ public:
+  // What it works with; all of it outlives the committer.
+  struct Parts {
+    WalCore* core;
+    AppendQueue* queue;
+    ChunkPool* chunks;
+    Watermark* watermark;
+    CallbackThread* callbacks;
+    const CursorRegistry* cursors;
+  };
+
+  // `closed` is what the watermark ends with after closing in order.
+  Committer(const Parts& parts, const Options& options, absl::Status closed);
+  ~Committer();
+
+  absl::Status Start();
+
+  // As Log::TrimBefore. Executed by the writer between two groups.
+  absl::Status TrimBefore(SequenceNumber first_to_keep, TrimMode mode);
+
+  // Waits until the writer has ended. False if `deadline` comes first.
+  bool AwaitEnd(Deadline deadline);
+  void Join() { thread_.Join(); }
+
+  // Counts as of the last group.
+  LogStats stats() const;
+
+ private:
+  struct Command {
+    SequenceNumber first_to_keep;
+    TrimMode mode;
+    absl::Status result;
+    Completion completion;
+  };
+
+  void Run();
+  void CommitDrained();
+  bool WriteGathered(size_t end);
+  bool SyncIsDue() const;
+  void Sync();
+  void Rest();
+  void Finish(PendingAppend* append);
+  void FinishGroup();
+  void Fail(absl::Status status);
+  void FailUnfinished();
+  void RunCommands();
+  absl::Status Trim(const Command& command);
+  void End();
+  void PublishStats();
+
+  const Parts parts_;
+  const Options options_;
+  const absl::Status closed_;
+  Thread thread_;
+
+  // The writer's own.
+  std::vector<PendingAppend*> drained_;
+  size_t finished_ = 0;                   // how many of drained_ are finished or in unsynced_
+  std::vector<PendingAppend*> unsynced_;  // written, waiting for a sync, in order
+  AppendReleaser releaser_;
+  CallbackAppend* oldest_callback_ = nullptr;
+  CallbackAppend* newest_callback_ = nullptr;
+  bool failed_ = false;
+  Deadline sync_deadline_ = kNoDeadline;
+  Deadline idle_deadline_ = kNoDeadline;
+
+  // Written by those who command, rarely.
+  alignas(kCacheLineBytes) std::atomic<bool> has_commands_{false};
+  Mutex mu_;
+  std::vector<Command*> commands_ ABSL_GUARDED_BY(mu_);
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+
+  // Written by the writer, read by whoever asks.
+  struct Counters {
+    std::atomic<uint64_t> records{0};
+    std::atomic<uint64_t> groups{0};
+    std::atomic<uint64_t> syncs{0};
+    std::atomic<uint64_t> bytes_written{0};
+    std::atomic<uint64_t> rotations{0};
+    std::atomic<uint64_t> recycled_segments{0};
+  };
+  alignas(kCacheLineBytes) Counters counters_;
+  std::atomic<bool> done_{false};
+  Waiters<StdAtomics> done_waiters_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_WAL_COMMITTER_H_

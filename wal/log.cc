@@ -1,0 +1,95 @@
+#include "millrace/log.h"
+
+#include <utility>
+
+#include "wal/check.h"
+#include "wal/cursor_state.h"
+#include "wal/log_core.h"
+
+namespace millrace {
+namespace {
+
+// A slot of the log, for one call.
+class BorrowedSlot {
+ public:
+  explicit BorrowedSlot(LogCore* core) : core_(core), slot_(core->Borrow()) {}
+  BorrowedSlot(const BorrowedSlot&) = delete;
+  BorrowedSlot& operator=(const BorrowedSlot&) = delete;
+  ~BorrowedSlot() {
+    if (slot_.ok()) core_->Return(*slot_);
+  }
+
+  absl::Status status() const { return slot_.status(); }
+  ProducerSlot& operator*() { return **slot_; }
+
+ private:
+  LogCore* const core_;
+  const absl::StatusOr<ProducerSlot*> slot_;
+};
+
+}  // namespace
+
+Log::Log(std::shared_ptr<LogCore> core) : core_(std::move(core)) {}
+
+Log::~Log() {
+  // Destroyed in one of its own callbacks it could only wait for itself.
+  WAL_CHECK(!core_->OnCallbackThread());
+  // Who wants to know of an error calls Close.
+  Close(absl::InfiniteDuration()).IgnoreError();
+}
+
+absl::StatusOr<std::unique_ptr<Log>> Log::Open(std::string directory, const Options& options) {
+  absl::StatusOr<std::shared_ptr<LogCore>> core = LogCore::Open(std::move(directory), options);
+  if (!core.ok()) return core.status();
+  return std::unique_ptr<Log>(new Log(std::move(*core)));
+}
+
+const RecoveryReport& Log::recovery() const { return core_->recovery(); }
+const std::string& Log::directory() const { return core_->directory(); }
+uint64_t Log::max_payload_bytes() const { return core_->max_body_bytes(); }
+
+absl::StatusOr<SequenceNumber> Log::Append(std::string_view payload, const AppendOptions& options) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  return core_->Append(*slot, payload, options);
+}
+
+absl::Status Log::AppendAsync(std::string_view payload, const AppendOptions& options,
+                              AppendCallback callback) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  return core_->AppendAsync(*slot, payload, options, std::move(callback));
+}
+
+absl::Status Log::Flush() { return core_->Flush(); }
+
+absl::StatusOr<std::unique_ptr<Producer>> Log::NewProducer() {
+  absl::Status status = core_->CheckProcess();
+  if (status.ok()) status = core_->EndError();
+  if (!status.ok()) return status;
+  absl::StatusOr<ProducerSlot*> slot = core_->Borrow();
+  if (!slot.ok()) return slot.status();
+  return std::make_unique<Producer>(core_, *slot);
+}
+
+absl::StatusOr<std::unique_ptr<Cursor>> Log::OpenCursor(std::string_view name,
+                                                        const CursorOptions& options) {
+  absl::Status status = core_->CheckProcess();
+  if (status.ok()) status = core_->EndError();
+  if (!status.ok()) return status;
+  return millrace::OpenCursor(LogCore::ContextFor(core_), name, options);
+}
+
+absl::Status Log::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {
+  return core_->TrimBefore(first_to_keep, mode);
+}
+
+SequenceNumber Log::last_written() const { return core_->watermark().last_written(); }
+SequenceNumber Log::last_durable() const { return core_->watermark().last_durable(); }
+SequenceNumber Log::first_retained() const { return core_->watermark().first_retained(); }
+
+LogStats Log::stats() const { return core_->stats(); }
+
+absl::Status Log::Close(absl::Duration timeout) { return core_->Close(timeout); }
+
+}  // namespace millrace

@@ -1,0 +1,159 @@
+#include "wal/log_scout.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <array>
+
+#include "wal/io.h"
+#include "wal/io_status.h"
+#include "wal/segment_name.h"
+#include "wal/superblock.h"
+
+namespace millrace {
+namespace {
+
+// How far beyond the last frame seen the next is looked for.
+constexpr uint64_t kWindowBytes = uint64_t{256} << 10;
+
+}  // namespace
+
+LogScout::LogScout(Directory& directory, const RecoveredLog& log, RecoveryReport::Outcome outcome)
+    : directory_(directory),
+      log_id_(log.log_id),
+      epoch_(log.epoch),
+      head_(log.chain.empty() ? std::optional<ChainSegment>() : log.chain.back()),
+      mark_(log.mark),
+      stated_mark_(log.mark),
+      readable_(log.chain.empty() ? kNoSequence : log.chain.back().last_sequence),
+      first_retained_(log.first_retained),
+      closed_(outcome == RecoveryReport::Outcome::kClean) {
+  if (!head_.has_value()) return;
+  offset_ = head_->end;
+  next_ = head_->last_sequence + 1;
+}
+
+absl::StatusOr<LogScout::News> LogScout::Look() {
+  // The directory last: what the others say was written before it.
+  if (absl::Status status = LookAtSuperblock(); !status.ok()) return status;
+  if (absl::Status status = LookAtHead(); !status.ok()) return status;
+  const absl::StatusOr<bool> follows = SegmentFollows();
+  if (!follows.ok()) return follows.status();
+  // A mark may speak of records in the segment that follows.
+  if (*follows) return News::kNewSegment;
+  mark_ = stated_mark_;
+  return News::kSeen;
+}
+
+absl::Status LogScout::LookAtSuperblock() {
+  Superblock superblock;
+  const absl::StatusOr<HeaderStatus> status = SuperblockFile::Load(directory_, &superblock);
+  if (absl::IsResourceExhausted(status.status())) return status.status();
+  // Without it the log itself still tells, only later.
+  if (!status.ok() || *status != HeaderStatus::kValid || superblock.log_id != log_id_) {
+    return absl::OkStatus();
+  }
+  first_retained_ = std::max(first_retained_, superblock.first_retained);
+  if (superblock.epoch == epoch_) stated_mark_ = std::max(stated_mark_, superblock.mark);
+  return absl::OkStatus();
+}
+
+void LogScout::TakeGroup(const GroupBody& group) {
+  first_retained_ = std::max(first_retained_, group.first_retained);
+  if (group.epoch == epoch_) stated_mark_ = std::max(stated_mark_, group.mark);
+}
+
+absl::Status LogScout::LookAtHead() {
+  if (!head_.has_value()) return absl::OkStatus();
+  if (!reader_.has_value()) {
+    const std::string name = SegmentName(head_->number);
+    const IoResult error = OpenFile(directory_, name, OpenMode::kRead, &file_);
+    // A head that is gone was trimmed or is lost; what follows it will tell.
+    if (error == -EMFILE || error == -ENFILE) return IoError("open", name, error);
+    if (error < 0) return absl::OkStatus();
+    reader_.emplace(file_.get(), log_id_, head_->number, head_->incarnation);
+  }
+  // What was read before may have been half written.
+  reader_->Seek(offset_, next_);
+  while (true) {
+    // Frames follow one another. Not to look far for a later one where none is
+    // yet keeps the look at a quiet log short.
+    SegmentReader::Step step = reader_->Next(offset_ + kWindowBytes, kMaxSequence);
+    if (step.kind != SegmentReader::Kind::kFrame) {
+      const uint64_t bytes = FrameBytesAt(offset_);
+      if (bytes <= kWindowBytes) return absl::OkStatus();
+      reader_->Seek(offset_, next_);
+      step = reader_->Next(offset_ + bytes, kMaxSequence);
+      if (step.kind != SegmentReader::Kind::kFrame) return absl::OkStatus();
+    }
+    closed_ = step.header.type == FrameType::kFooter;
+    offset_ = reader_->offset();
+    next_ = reader_->next_sequence();
+    readable_ = std::max(readable_, next_ - 1);
+    switch (step.header.type) {
+      case FrameType::kGroup:
+      case FrameType::kIdleMark:
+        TakeGroup(DecodeGroupBody(step.body().data()));
+        break;
+      case FrameType::kFooter:
+        TakeGroup(DecodeFooterBody(step.body().data()).group);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+// What the header of a frame there, if it is one, says of its size.
+uint64_t LogScout::FrameBytesAt(uint64_t offset) {
+  std::array<char, kFrameHeaderBytes> bytes;
+  FrameHeader header;
+  const uint64_t seed = SegmentSeed(log_id_, head_->number, head_->incarnation);
+  if (ReadFully(*file_, offset, bytes) != static_cast<IoResult>(bytes.size()) ||
+      DecodeFrameHeader(bytes.data(), seed, offset, &header) != FrameStatus::kValid) {
+    return 0;
+  }
+  return FrameBytes(header.body_bytes);
+}
+
+absl::StatusOr<bool> LogScout::SegmentFollows() {
+  std::vector<std::string> names;
+  if (const IoResult error = directory_.List(&names); error < 0) {
+    return IoError("list", "directory", error);
+  }
+  for (const std::string& name : names) {
+    const std::optional<uint64_t> number = ParseSegmentName(name);
+    if (!number.has_value() || (head_.has_value() && *number <= head_->number)) continue;
+    const absl::StatusOr<bool> holds = HoldsFrames(*number);
+    if (!holds.ok() || *holds) return holds;
+  }
+  return false;
+}
+
+// True if a group has been written to the segment. One that was only begun adds
+// nothing, and is begun long before its first record.
+absl::StatusOr<bool> LogScout::HoldsFrames(uint64_t number) {
+  const std::string name = SegmentName(number);
+  std::unique_ptr<File> file;
+  const IoResult error = OpenFile(directory_, name, OpenMode::kRead, &file);
+  if (error == -EMFILE || error == -ENFILE) return IoError("open", name, error);
+  if (error < 0) return false;
+  for (int copy = 0; copy < 2; ++copy) {
+    std::array<char, kSegmentHeaderBytes> bytes;
+    std::array<char, kFrameHeaderBytes> frame;
+    SegmentHeader header;
+    FrameHeader frame_header;
+    if (ReadFully(*file, copy * kBlockBytes, bytes) == static_cast<IoResult>(bytes.size()) &&
+        DecodeSegmentHeader(bytes, copy, &header) == HeaderStatus::kValid &&
+        header.state == SegmentState::kActive && header.log_id == log_id_ &&
+        header.number == number &&
+        ReadFully(*file, kFramesOffset, frame) == static_cast<IoResult>(frame.size()) &&
+        DecodeFrameHeader(frame.data(), SegmentSeed(log_id_, number, header.incarnation),
+                          kFramesOffset, &frame_header) == FrameStatus::kValid) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace millrace

@@ -1,0 +1,362 @@
+#include "wal/recovery_chain.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "wal/io.h"
+#include "wal/io_status.h"
+#include "wal/recovery_table.h"
+#include "wal/segment_name.h"
+
+namespace millrace {
+namespace {
+
+using Kind = FileTable::Kind;
+
+// How far behind a segment's capacity its footer can end: padding to a block
+// boundary or to the one after it, and the footer.
+constexpr uint64_t kFooterSlackBytes = 3 * kBlockBytes;
+
+uint64_t ScanLimit(const SegmentFile& file, const SegmentHeader* header) {
+  uint64_t limit = std::min(file.bytes, kMaxScanBytes);
+  if (header != nullptr && header->capacity <= kMaxScanBytes) {
+    limit = std::min(limit, std::max(header->capacity, kFramesOffset) + kFooterSlackBytes);
+  }
+  return limit;
+}
+
+// What stands in the file in place of the segment that was looked for.
+LossCause CauseOf(const SegmentFile* file) {
+  if (file == nullptr) return LossCause::kMissingSegment;
+  switch (file->kind) {
+    case Kind::kUnused:
+    case Kind::kPrepared:
+      return LossCause::kZeroed;
+    case Kind::kDamaged:
+      return LossCause::kChecksum;
+    default:
+      return LossCause::kForeignSegment;
+  }
+}
+
+class ChainFollower {
+ public:
+  ChainFollower(Directory& directory, const LogInventory& inventory, const RecoveryOptions& options)
+      : directory_(directory),
+        inventory_(inventory),
+        options_(options),
+        read_all_(options.scan == Scan::kAll || options.policy != RecoveryPolicy::kSalvage),
+        marks_(inventory.epoch,
+               inventory.superblock_counts && inventory.superblock.epoch == inventory.epoch
+                   ? inventory.superblock.epoch_base
+                   : 0) {
+    for (const StatedMark& stated : inventory.marks) marks_.Add(stated);
+    chain_.first_retained = inventory.first_retained;
+  }
+
+  absl::StatusOr<RecoveryChain> Follow();
+
+ private:
+  ChainLink LinkOf(const SegmentFile& file) const;
+  absl::Status Read(ChainLink* link);
+  void MakeDurable(File& file, ChainLink* link);
+  bool UseFooter(File& file, ChainLink* link);
+  absl::Status ScanLink(File& file, SequenceNumber highest, ChainLink* link);
+  absl::Status ReadTrustedOnly(ChainLink* link);
+  void EndAtFirstDoubt(ChainLink* link);
+  void Take(const SegmentScan& scan);
+
+  absl::StatusOr<std::optional<ChainLink>> Below(ChainLink* link);
+  absl::StatusOr<std::optional<ChainLink>> Named(const Predecessor& named);
+  absl::StatusOr<std::optional<ChainLink>> Search(uint64_t below_number, SequenceNumber below);
+
+  Directory& directory_;
+  const LogInventory& inventory_;
+  const RecoveryOptions& options_;
+  const bool read_all_;
+  MarkBook marks_;
+  RecoveryChain chain_;
+};
+
+ChainLink ChainFollower::LinkOf(const SegmentFile& file) const {
+  ChainLink link;
+  link.file = &file;
+  link.number = file.number;
+  link.incarnation = file.incarnation();
+  link.epoch = file.epoch();
+  if (file.kind == Kind::kActive) {
+    link.header = &file.header;
+    link.first = file.header.first_sequence;
+  }
+  return link;
+}
+
+void ChainFollower::Take(const SegmentScan& scan) {
+  chain_.bytes_scanned += scan.bytes_read;
+  for (const StatedMark& stated : scan.marks) marks_.Add(stated);
+  chain_.first_retained = std::max(chain_.first_retained, scan.first_retained);
+}
+
+// What can be read may be in memory only: the process that wrote it is gone, and
+// so is the error of a write-back that failed.
+void ChainFollower::MakeDurable(File& file, ChainLink* link) {
+  link->sync_failed = SyncFile(file) < 0;
+  // Advisory; the next read then asks the device, not the memory.
+  file.DropCache();
+}
+
+bool ChainFollower::UseFooter(File& file, ChainLink* link) {
+  if (link->header == nullptr || link->named_end.has_value() || link->sync_failed) return false;
+  link->footer = ReadClosingFooter(file, inventory_.log_id, link->number, link->incarnation);
+  if (!link->footer.has_value()) return false;
+  const FooterBody& body = link->footer->body;
+  if (body.first_sequence != link->first) {
+    link->footer.reset();
+    return false;
+  }
+  chain_.bytes_scanned += FrameBytes(kFooterBodyBytes);
+  marks_.Add({body.group.epoch, body.group.mark});
+  chain_.first_retained = std::max(chain_.first_retained, body.group.first_retained);
+  return body.group.mark >= body.last_sequence;
+}
+
+absl::Status ChainFollower::ScanLink(File& file, SequenceNumber highest, ChainLink* link) {
+  ScanRequest request;
+  request.name = SegmentName(link->number);
+  request.log_id = inventory_.log_id;
+  request.number = link->number;
+  request.incarnation = link->incarnation;
+  request.first = link->header == nullptr ? kNoSequence : link->first;
+  request.limit = ScanLimit(*link->file, link->header);
+  request.highest = highest;
+  if (link->named_end.has_value()) {
+    const uint64_t cut = link->named_end->cut / kAlignment * kAlignment;
+    request.limit = std::clamp(cut, kFramesOffset, kMaxScanBytes);
+    request.highest = std::min(highest, link->named_end->last_sequence);
+  }
+  absl::StatusOr<SegmentScan> scan = ScanSegment(file, request);
+  if (!scan.ok()) return scan.status();
+  if (link->header == nullptr) link->first = scan->first;
+  link->scan = *std::move(scan);
+  return absl::OkStatus();
+}
+
+absl::Status ChainFollower::Read(ChainLink* link) {
+  const bool proven =
+      link->named_end.has_value() && marks_.mark() >= link->named_end->last_sequence;
+  if (proven && !read_all_ && link->header != nullptr) return absl::OkStatus();
+  const std::string name = SegmentName(link->number);
+  const bool sync = options_.access == Access::kReadWrite && !proven;
+  std::unique_ptr<File> file;
+  const IoResult opened =
+      OpenFile(directory_, name, sync ? OpenMode::kReadWrite : OpenMode::kRead, &file);
+  if (opened < 0) return IoError("open", name, opened);
+  if (sync) MakeDurable(*file, link);
+  if (UseFooter(*file, link) && !read_all_) return absl::OkStatus();
+  absl::Status status = ScanLink(*file, kMaxSequence, link);
+  if (status.ok()) Take(*link->scan);
+  return status;
+}
+
+// For a segment whose sync failed, now that the mark is known.
+absl::Status ChainFollower::ReadTrustedOnly(ChainLink* link) {
+  if (!link->sync_failed || link->last() <= marks_.mark()) return absl::OkStatus();
+  const SequenceNumber last = link->last();
+  const uint64_t records = link->records();
+  const SequenceNumber first = link->first;
+  const std::string name = SegmentName(link->number);
+  std::unique_ptr<File> file;
+  const IoResult opened = OpenFile(directory_, name, OpenMode::kRead, &file);
+  if (opened < 0) return IoError("open", name, opened);
+  absl::Status status = ScanLink(*file, marks_.mark(), link);
+  if (!status.ok()) return status;
+  link->first = first;
+  link->scan->next = std::max(link->scan->next, first);
+  chain_.bytes_scanned += link->scan->bytes_read;
+  link->withheld_last = last;
+  link->withheld_records = records - std::min(records, link->scan->records);
+  return absl::OkStatus();
+}
+
+// For a segment whose successor is lost, and with it the cut: frames that are
+// dead could follow the live ones. They do so behind a hole, and the hole is not
+// covered by any mark that the segment itself holds.
+void ChainFollower::EndAtFirstDoubt(ChainLink* link) {
+  SequenceNumber mark = link->header == nullptr ? 0 : link->header->mark;
+  for (const StatedMark& stated : link->scan->marks) mark = std::max(mark, stated.mark);
+  for (const Hole& hole : link->scan->holes) {
+    if (hole.range.records() == 0 || hole.range.last <= mark) continue;
+    CutBefore(hole, &*link->scan);
+    return;
+  }
+}
+
+absl::StatusOr<std::optional<ChainLink>> ChainFollower::Named(const Predecessor& named) {
+  const SegmentFile* file = inventory_.Find(named.number);
+  if (file == nullptr) return std::nullopt;
+  ChainLink link;
+  link.file = file;
+  link.number = named.number;
+  link.incarnation = named.incarnation;
+  link.epoch = file->IsSegment() ? file->epoch() : 1;
+  link.named_end = named;
+  if (file->kind == Kind::kActive && file->header.incarnation == named.incarnation &&
+      file->header.first_sequence <= named.last_sequence) {
+    link.header = &file->header;
+    link.first = file->header.first_sequence;
+    absl::Status status = Read(&link);
+    if (!status.ok()) return status;
+    return link;
+  }
+  // Whatever its headers say, its frames may be those that are looked for.
+  absl::Status status = Read(&link);
+  if (!status.ok()) return status;
+  if (link.scan->records == 0) return std::nullopt;
+  if (!link.scan->marks.empty()) link.epoch = link.scan->marks.front().epoch;
+  return link;
+}
+
+absl::StatusOr<std::optional<ChainLink>> ChainFollower::Search(uint64_t below_number,
+                                                               SequenceNumber below) {
+  const auto& files = inventory_.files;
+  for (auto it = files.rbegin(); it != files.rend(); ++it) {
+    if (it->number >= below_number || !it->IsSegment()) continue;
+    if (it->kind == Kind::kActive && it->header.first_sequence >= below) continue;
+    // Cut off by the epoch that followed.
+    const Superblock& superblock = inventory_.superblock;
+    if (inventory_.superblock_counts && it->epoch() < superblock.epoch &&
+        it->kind == Kind::kActive && it->header.first_sequence > superblock.epoch_base) {
+      continue;
+    }
+    ChainLink link = LinkOf(*it);
+    absl::Status status = Read(&link);
+    if (!status.ok()) return status;
+    if (link.scan.has_value()) EndAtFirstDoubt(&link);
+    if (link.records() == 0 || link.first >= below) continue;
+    if (link.last() < below) return link;
+    // Numbers that the segment above it has given, too: those count.
+    std::unique_ptr<File> file;
+    const std::string name = SegmentName(link.number);
+    const IoResult opened = OpenFile(directory_, name, OpenMode::kRead, &file);
+    if (opened < 0) return IoError("open", name, opened);
+    status = ScanLink(*file, below - 1, &link);
+    if (!status.ok()) return status;
+    EndAtFirstDoubt(&link);
+    return link;
+  }
+  return std::nullopt;
+}
+
+// The link below `link`; nullopt if the chain ends.
+absl::StatusOr<std::optional<ChainLink>> ChainFollower::Below(ChainLink* link) {
+  using Names = LinkTable::Names;
+  using OnDisk = LinkTable::File;
+  const Predecessor named = link->header == nullptr ? Predecessor() : link->header->predecessor;
+  Names names = Names::kRetained;
+  if (link->header == nullptr) {
+    names = Names::kUnknown;
+  } else if (named.number == 0) {
+    names = Names::kNone;
+  } else if (named.last_sequence < chain_.first_retained) {
+    names = Names::kTrimmed;
+  }
+  std::optional<ChainLink> found;
+  OnDisk on_disk = OnDisk::kMissing;
+  if (names == Names::kRetained) {
+    absl::StatusOr<std::optional<ChainLink>> below = Named(named);
+    if (!below.ok()) return below.status();
+    found = *std::move(below);
+    if (found.has_value()) {
+      on_disk = found->header != nullptr ? OnDisk::kMatches : OnDisk::kFramesMatch;
+    } else if (inventory_.Find(named.number) != nullptr) {
+      on_disk = OnDisk::kOther;
+    }
+  }
+  chain_.below = named;
+  chain_.below_is_trimmed = names == Names::kTrimmed;
+  switch (LinkTable::Decide(names, on_disk)) {
+    case LinkTable::Step::kEnd:
+      return std::nullopt;
+    case LinkTable::Step::kFollow:
+      return found;
+    case LinkTable::Step::kSearchBelow:
+      break;
+  }
+  if (names == Names::kRetained) {
+    link->lost_predecessor = named.number;
+    link->lost_cause = CauseOf(inventory_.Find(named.number));
+    return Search(named.number, named.last_sequence + 1);
+  }
+  return Search(link->number, link->first);
+}
+
+absl::StatusOr<RecoveryChain> ChainFollower::Follow() {
+  const auto& files = inventory_.files;
+  const auto head = std::find_if(files.rbegin(), files.rend(),
+                                 [](const SegmentFile& file) { return file.IsSegment(); });
+  if (head != files.rend()) {
+    ChainLink top = LinkOf(*head);
+    absl::Status status = Read(&top);
+    if (!status.ok()) return status;
+    chain_.links.push_back(std::move(top));
+    while (true) {
+      absl::StatusOr<std::optional<ChainLink>> below = Below(&chain_.links.back());
+      if (!below.ok()) return below.status();
+      if (!below->has_value()) break;
+      chain_.links.push_back(std::move(**below));
+    }
+    std::reverse(chain_.links.begin(), chain_.links.end());
+  }
+  for (ChainLink& link : chain_.links) {
+    absl::Status status = ReadTrustedOnly(&link);
+    if (!status.ok()) return status;
+  }
+  chain_.mark = marks_.mark();
+  return std::move(chain_);
+}
+
+}  // namespace
+
+SequenceNumber ChainLink::last() const {
+  if (named_end.has_value()) return named_end->last_sequence;
+  if (scan.has_value()) return scan->next - 1;
+  return footer->body.last_sequence;
+}
+
+uint64_t ChainLink::end() const {
+  if (named_end.has_value()) return named_end->cut;
+  return scan.has_value() ? scan->end : footer->end;
+}
+
+uint64_t ChainLink::digest() const {
+  if (named_end.has_value()) return named_end->digest;
+  return scan.has_value() ? scan->digest : footer->digest;
+}
+
+uint64_t ChainLink::records() const {
+  return scan.has_value() ? scan->records : last() + 1 - first;
+}
+
+absl::StatusOr<RecoveryChain> FollowChain(Directory& directory, const LogInventory& inventory,
+                                          const RecoveryOptions& options) {
+  return ChainFollower(directory, inventory, options).Follow();
+}
+
+absl::StatusOr<SegmentScan> ScanLooseSegment(Directory& directory, const LogInventory& inventory,
+                                             const SegmentFile& file) {
+  ScanRequest request;
+  request.name = SegmentName(file.number);
+  request.log_id = inventory.log_id;
+  request.number = file.number;
+  request.incarnation = file.incarnation();
+  if (file.kind == Kind::kActive) request.first = file.header.first_sequence;
+  request.limit = ScanLimit(file, file.kind == Kind::kActive ? &file.header : nullptr);
+  std::unique_ptr<File> opened;
+  const IoResult result = OpenFile(directory, request.name, OpenMode::kRead, &opened);
+  if (result < 0) return IoError("open", request.name, result);
+  return ScanSegment(*opened, request);
+}
+
+}  // namespace millrace

@@ -1,0 +1,392 @@
+#include "wal/recovery_judge.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace millrace {
+namespace {
+
+using Action = GapTable::Action;
+using Behind = GapTable::Behind;
+using Boot = GapTable::Boot;
+using Holds = FileFateTable::Holds;
+using Known = GapTable::Known;
+using Numbers = GapTable::Numbers;
+using Place = FileFateTable::Place;
+
+// The highest record of a link that is intact.
+SequenceNumber LastValid(const ChainLink& link) {
+  if (link.withheld_last != 0) return link.withheld_last;
+  return link.scan.has_value() ? link.scan->last_valid : link.last();
+}
+
+// Missing numbers, and the end of what stands before them in the same segment.
+struct Gap {
+  LostRange range;
+  Behind behind = Behind::kNothing;
+  Known known = Known::kNew;
+  Boot boot = Boot::kOther;
+};
+
+class ChainJudge {
+ public:
+  ChainJudge(const RecoveryChain& chain, const RecoveryOptions& options, uint64_t boot_id,
+             RecoveryReport* report)
+      : chain_(chain),
+        policy_(options.policy),
+        notes_(options.scan == Scan::kAll),
+        boot_id_(boot_id),
+        report_(report),
+        expected_(std::max<SequenceNumber>(chain.first_retained, 1)) {
+    verdict_.links.resize(chain.links.size());
+    if (chain.below_is_trimmed) verdict_.predecessor = chain.below;
+  }
+
+  absl::StatusOr<RecoveryVerdict> Walk();
+
+ private:
+  enum class Mode : uint8_t {
+    kKeeping,
+    kAside,     // behind the first loss (kStopAtFirstLoss)
+    kDropping,  // behind a gap above the mark
+  };
+
+  absl::Status JudgeLink(size_t index);
+  absl::Status JudgeInside(size_t index);
+  absl::Status JudgeFront(size_t index);
+  absl::Status JudgeEnd();
+  absl::Status Meet(Gap gap);
+  absl::Status MeetAbove(Gap gap);
+  void Keep(size_t index, SequenceNumber last, SequenceNumber last_valid, uint64_t end,
+            uint64_t digest);
+  void SetRunAside(const ChainLink& link, SequenceNumber last, uint64_t begin, uint64_t end);
+  void NoteDamage(const ChainLink& link);
+  void AddLost(const LostRange& range, Acknowledgement above);
+  void FinishDropped();
+  bool RecordsFollow(size_t index) const;
+  Boot BootOf(const ChainLink& link) const {
+    return link.header != nullptr && link.header->boot_id == boot_id_ ? Boot::kSame : Boot::kOther;
+  }
+
+  const RecoveryChain& chain_;
+  const RecoveryPolicy policy_;
+  const bool notes_;  // report damage that costs no record
+  const uint64_t boot_id_;
+  RecoveryReport* const report_;
+  RecoveryVerdict verdict_;
+
+  Mode mode_ = Mode::kKeeping;
+  SequenceNumber expected_;       // everything below is accounted for
+  SequenceNumber last_seen_ = 0;  // intact, kept or not
+  LostRange dropped_;             // kDropping: what was cut, if there was a record in it
+};
+
+void ChainJudge::AddLost(const LostRange& range, Acknowledgement above) {
+  LostRange part = range;
+  if (range.records() == 0) {
+    part.acknowledgement = Acknowledgement::kUnknown;
+    report_->lost.push_back(part);
+    return;
+  }
+  if (range.first <= chain_.mark) {
+    part.last = std::min(range.last, chain_.mark);
+    part.acknowledgement = Acknowledgement::kAcknowledged;
+    report_->lost.push_back(part);
+  }
+  if (range.last > chain_.mark) {
+    part.first = std::max(range.first, chain_.mark + 1);
+    part.last = range.last;
+    part.acknowledgement = above;
+    report_->lost.push_back(part);
+  }
+}
+
+// Decides about one gap. What is to be kept before it has not been kept yet when
+// this returns with another mode: the caller does that.
+absl::Status ChainJudge::Meet(Gap gap) {
+  gap.range.first = std::max(gap.range.first, expected_);
+  Numbers numbers = Numbers::kNone;
+  if (gap.range.records() > 0) {
+    numbers = gap.range.last <= chain_.mark   ? Numbers::kBelowMark
+              : gap.range.first > chain_.mark ? Numbers::kAboveMark
+                                              : Numbers::kAcrossMark;
+    expected_ = gap.range.last + 1;
+  }
+  switch (GapTable::Decide(numbers, gap.behind, gap.known, gap.boot, policy_)) {
+    case Action::kNote:
+      if (notes_) AddLost(gap.range, Acknowledgement::kUnknown);
+      return absl::OkStatus();
+    case Action::kReport:
+      AddLost(gap.range, Acknowledgement::kUnknown);
+      return absl::OkStatus();
+    case Action::kStop:
+      AddLost(gap.range, Acknowledgement::kUnknown);
+      if (mode_ == Mode::kKeeping) mode_ = Mode::kAside;
+      verdict_.stopped = true;
+      return absl::OkStatus();
+    case Action::kRefuse:
+      AddLost(gap.range,
+              gap.boot == Boot::kSame ? Acknowledgement::kWritten : Acknowledgement::kUnknown);
+      return absl::DataLossError(
+          absl::StrCat(report_->lost.back().ToString(),
+                       "; nothing was changed: restore the files, or open with kSalvage (keeps "
+                       "all else) or kStopAtFirstLoss (keeps what comes before)"));
+    case Action::kReportAndCut: {
+      LostRange acknowledged = gap.range;
+      acknowledged.last = chain_.mark;
+      AddLost(acknowledged, Acknowledgement::kUnknown);
+      gap.range.first = chain_.mark + 1;
+      return MeetAbove(std::move(gap));
+    }
+    case Action::kCutTail:
+    case Action::kCutWritten:
+    case Action::kCutUnknown:
+      return MeetAbove(std::move(gap));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChainJudge::MeetAbove(Gap gap) {
+  const Action action =
+      GapTable::Decide(Numbers::kAboveMark, gap.behind, gap.known, gap.boot, policy_);
+  mode_ = Mode::kDropping;
+  verdict_.cut = true;
+  dropped_ = gap.range;
+  dropped_.acknowledgement =
+      action == Action::kCutWritten ? Acknowledgement::kWritten : Acknowledgement::kUnknown;
+  report_->tail_segment = gap.range.segment;
+  report_->tail_offset = gap.range.begin;
+  return absl::OkStatus();
+}
+
+bool ChainJudge::RecordsFollow(size_t index) const {
+  for (size_t i = index + 1; i < chain_.links.size(); ++i) {
+    if (chain_.links[i].records() > 0 || chain_.links[i].withheld_records > 0) return true;
+  }
+  return false;
+}
+
+void ChainJudge::Keep(size_t index, SequenceNumber last, SequenceNumber last_valid, uint64_t end,
+                      uint64_t digest) {
+  const ChainLink& link = chain_.links[index];
+  if (last < link.first) return;
+  verdict_.kept.push_back({.number = link.number,
+                           .incarnation = link.incarnation,
+                           .first_sequence = link.first,
+                           .last_sequence = last,
+                           .end = end,
+                           .digest = digest,
+                           .file_bytes = link.file->bytes});
+  verdict_.predecessor = {link.number, link.incarnation, last, end, digest};
+  verdict_.last_recovered = std::max(verdict_.last_recovered, last_valid);
+  verdict_.links[index] = {Place::kKept, Holds::kRecords};
+}
+
+// The records from expected_ to `last` are intact, and behind the first loss.
+void ChainJudge::SetRunAside(const ChainLink& link, SequenceNumber last, uint64_t begin,
+                             uint64_t end) {
+  if (mode_ == Mode::kAside && last >= expected_) {
+    AddLost({.first = expected_,
+             .last = last,
+             .segment = link.number,
+             .begin = begin,
+             .end = end,
+             .cause = LossCause::kSetAside},
+            Acknowledgement::kUnknown);
+  }
+  expected_ = std::max(expected_, last + 1);
+}
+
+void ChainJudge::NoteDamage(const ChainLink& link) {
+  const bool header_lost = link.header == nullptr;
+  if (!header_lost && (!notes_ || link.file->damaged_copies == 0)) return;
+  report_->lost.push_back({.first = link.first,
+                           .last = link.first - 1,
+                           .segment = link.number,
+                           .begin = 0,
+                           .end = kFramesOffset,
+                           .cause = LossCause::kChecksum,
+                           .acknowledgement = Acknowledgement::kUnknown});
+}
+
+// What is missing before the link's first record.
+absl::Status ChainJudge::JudgeFront(size_t index) {
+  const ChainLink& link = chain_.links[index];
+  if (link.first <= expected_) return absl::OkStatus();
+  const ChainLink* lower = index > 0 ? &chain_.links[index - 1] : nullptr;
+  Gap gap;
+  gap.range = {.first = expected_, .last = link.first - 1, .cause = LossCause::kTruncated};
+  gap.behind = link.records() > 0 || RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
+  gap.boot = BootOf(link);
+  const bool front_damaged = link.header == nullptr && link.scan.has_value() &&
+                             !link.scan->holes.empty() &&
+                             link.scan->holes.front().range.begin == kFramesOffset;
+  if (link.lost_predecessor != 0) {
+    gap.range.segment = link.lost_predecessor;
+    gap.range.cause = link.lost_cause;
+  } else if (front_damaged) {
+    const LostRange& hole = link.scan->holes.front().range;
+    gap.range.segment = link.number;
+    gap.range.begin = hole.begin;
+    gap.range.end = hole.end;
+    gap.range.cause = hole.cause;
+  } else if (link.header == nullptr) {
+    gap.range.cause = LossCause::kMissingSegment;
+  } else {
+    // The header tells of it: it was met, and reported, when this segment began.
+    if (lower != nullptr) {
+      gap.range.segment = lower->number;
+      gap.range.begin = lower->end();
+    }
+    if (link.epoch > (lower == nullptr ? 1 : lower->epoch)) {
+      gap.known = Known::kSettled;
+      gap.range.cause = LossCause::kSetAside;
+    }
+  }
+  return Meet(gap);
+}
+
+// The gaps between the link's records, and behind them if the end is known.
+absl::Status ChainJudge::JudgeInside(size_t index) {
+  const ChainLink& link = chain_.links[index];
+  const SegmentScan& scan = *link.scan;
+  uint64_t run_begin = kFramesOffset;
+  const auto meet = [&](const Gap& gap, const Hole& before) {
+    SetRunAside(link, gap.range.first - 1, run_begin, gap.range.begin);
+    const Mode mode = mode_;
+    absl::Status status = Meet(gap);
+    if (mode == Mode::kKeeping && mode_ != mode) {
+      Keep(index, gap.range.first - 1, before.last_valid, gap.range.begin, before.digest);
+    }
+    if (mode_ == Mode::kDropping && mode != mode_) {
+      report_->tail_records_dropped += scan.records - before.records;
+      report_->tail_bytes += scan.end - gap.range.begin + scan.end_nonzero_bytes;
+    }
+    run_begin = gap.range.end;
+    return status;
+  };
+  for (const Hole& hole : scan.holes) {
+    Gap gap{.range = hole.range, .boot = BootOf(link)};
+    const bool records_behind = scan.records > hole.records || link.withheld_records > 0;
+    gap.behind = records_behind || RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
+    absl::Status status = meet(gap, hole);
+    if (!status.ok() || mode_ == Mode::kDropping) return status;
+  }
+  SequenceNumber last = link.named_end.has_value() ? link.named_end->last_sequence : 0;
+  last = std::max(last, link.withheld_last);
+  if (scan.next <= last) {
+    Gap gap;
+    gap.range = {.first = scan.next,
+                 .last = last,
+                 .segment = link.number,
+                 .begin = scan.end,
+                 .end = link.named_end.has_value() ? link.named_end->cut : 0,
+                 .cause = scan.end_cause};
+    gap.behind = RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
+    gap.boot = BootOf(link);
+    if (link.withheld_last != 0) {
+      gap.range.cause = LossCause::kUnreadable;
+      gap.behind = Behind::kRecords;
+      gap.boot = Boot::kOther;
+    }
+    const Hole before{gap.range, scan.digest, scan.records, scan.last_valid};
+    return meet(gap, before);
+  }
+  SetRunAside(link, scan.next - 1, run_begin, scan.end);
+  return absl::OkStatus();
+}
+
+absl::Status ChainJudge::JudgeLink(size_t index) {
+  const ChainLink& link = chain_.links[index];
+  RecoveryVerdict::Fate& fate = verdict_.links[index];
+  last_seen_ = std::max(last_seen_, LastValid(link));
+  const bool empty = link.last() < link.first;
+  if (!empty && link.last() < chain_.first_retained && link.withheld_last == 0) {
+    fate = {Place::kTrimmed, Holds::kNothingNeeded};
+    verdict_.predecessor = {link.number, link.incarnation, link.last(), link.end(), link.digest()};
+    return absl::OkStatus();
+  }
+  if (mode_ != Mode::kDropping) {
+    absl::Status status = JudgeFront(index);
+    if (!status.ok()) return status;
+  }
+  if (!empty) NoteDamage(link);
+  const Mode mode = mode_;
+  if (mode != Mode::kDropping && link.scan.has_value()) {
+    absl::Status status = JudgeInside(index);
+    if (!status.ok()) return status;
+  } else if (mode != Mode::kDropping) {
+    SetRunAside(link, link.last(), kFramesOffset, link.end());
+  }
+  if (mode == Mode::kKeeping && mode_ == mode) {
+    Keep(index, link.last(), LastValid(link), link.end(), link.digest());
+  }
+  const uint64_t records = link.records() + link.withheld_records;
+  if (mode == Mode::kDropping) report_->tail_records_dropped += link.records();
+  if (mode_ == Mode::kDropping) report_->tail_records_dropped += link.withheld_records;
+  if (fate.place == Place::kKept) return absl::OkStatus();
+  fate.place = mode_ == Mode::kAside ? Place::kStopped : Place::kOffChain;
+  fate.holds = records > 0 ? Holds::kRecords : Holds::kNothingNeeded;
+  // What the mark says had been here is lost: not a file to be deleted.
+  if (records == 0 && chain_.mark >= link.first) fate.holds = Holds::kDamage;
+  return absl::OkStatus();
+}
+
+// What the mark says there should be behind the newest segment's end.
+absl::Status ChainJudge::JudgeEnd() {
+  const ChainLink* top = chain_.links.empty() ? nullptr : &chain_.links.back();
+  const bool closed = top != nullptr && (!top->scan.has_value() || top->scan->ends_with_footer);
+  if (mode_ == Mode::kDropping) return absl::OkStatus();
+  if (chain_.mark >= expected_) {
+    Gap gap;
+    gap.range = {.first = expected_, .last = chain_.mark, .cause = LossCause::kMissingSegment};
+    if (top != nullptr && !closed) {
+      gap.range.segment = top->number;
+      gap.range.begin = top->end();
+      gap.range.end = std::max(top->file->bytes, top->end());
+      gap.range.cause = top->scan->end_cause;
+    }
+    verdict_.lost_at_end = true;
+    return Meet(gap);
+  }
+  if (top != nullptr && !closed && top->scan->end_nonzero_bytes > 0) {
+    report_->tail_segment = top->number;
+    report_->tail_offset = top->end();
+    report_->tail_bytes = top->scan->end_nonzero_bytes;
+  }
+  return absl::OkStatus();
+}
+
+void ChainJudge::FinishDropped() {
+  if (mode_ != Mode::kDropping || report_->tail_records_dropped == 0) return;
+  dropped_.last = last_seen_;
+  if (dropped_.records() > 0) AddLost(dropped_, dropped_.acknowledgement);
+}
+
+absl::StatusOr<RecoveryVerdict> ChainJudge::Walk() {
+  for (size_t i = 0; i < chain_.links.size(); ++i) {
+    absl::Status status = JudgeLink(i);
+    if (!status.ok()) return status;
+  }
+  absl::Status status = JudgeEnd();
+  if (!status.ok()) return status;
+  FinishDropped();
+  SequenceNumber last = std::max(chain_.mark, verdict_.predecessor.last_sequence);
+  if (verdict_.stopped) last = std::max(last, last_seen_);
+  // Numbers below first_retained have been given, whatever is left of them.
+  verdict_.next_sequence = std::max(last + 1, chain_.first_retained);
+  return std::move(verdict_);
+}
+
+}  // namespace
+
+absl::StatusOr<RecoveryVerdict> JudgeChain(const RecoveryChain& chain,
+                                           const RecoveryOptions& options, uint64_t boot_id,
+                                           RecoveryReport* report) {
+  return ChainJudge(chain, options, boot_id, report).Walk();
+}
+
+}  // namespace millrace

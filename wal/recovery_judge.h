@@ -1,0 +1,43 @@
+#ifndef MILLRACE_WAL_RECOVERY_JUDGE_H_
+#define MILLRACE_WAL_RECOVERY_JUDGE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "millrace/recovery_report.h"
+#include "millrace/sequence.h"
+#include "wal/recovery.h"
+#include "wal/recovery_chain.h"
+#include "wal/recovery_table.h"
+
+namespace millrace {
+
+// What is kept of a chain, and what that makes of its links.
+struct RecoveryVerdict {
+  std::vector<ChainSegment> kept;  // oldest first
+  Predecessor predecessor;         // of the next segment
+  SequenceNumber last_recovered = kNoSequence;
+  SequenceNumber next_sequence = 1;
+  bool stopped = false;      // kStopAtFirstLoss met one
+  bool cut = false;          // something above the mark was cut off
+  bool lost_at_end = false;  // acknowledged records are missing behind the last
+
+  struct Fate {
+    FileFateTable::Place place = FileFateTable::Place::kOffChain;
+    FileFateTable::Holds holds = FileFateTable::Holds::kNothingNeeded;
+  };
+  std::vector<Fate> links;  // of each link of the chain
+};
+
+// Walks the numbers from first_retained up to the mark, and decides at every gap
+// what it means. Adds what is lost and what is cut to `report`.
+//
+// Errors: DataLoss (kStrict).
+absl::StatusOr<RecoveryVerdict> JudgeChain(const RecoveryChain& chain,
+                                           const RecoveryOptions& options, uint64_t boot_id,
+                                           RecoveryReport* report);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_WAL_RECOVERY_JUDGE_H_

@@ -1,0 +1,110 @@
+#include "wal/slot_file.h"
+
+#include <errno.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "wal/check.h"
+#include "wal/io.h"
+#include "wal/io_status.h"
+#include "wal/strings.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kSlots = 2;
+
+// A slot whose bytes cannot be read, or are not all there, is damaged or was
+// never written; which, the zeros in their place decide.
+HeaderStatus ReadSlot(File& file, int slot, SlotDecoder decode, SlotBytes* bytes,
+                      uint64_t* generation) {
+  bytes->fill(0);
+  const IoResult result = ReadFully(file, slot * kBlockBytes, *bytes);
+  if (result < 0) return HeaderStatus::kDamaged;
+  return decode(*bytes, slot, generation);
+}
+
+absl::Status CheckRegular(File& file, std::string_view name) {
+  FileInfo info;
+  if (const IoResult result = file.Stat(&info); result < 0) return IoError("stat", name, result);
+  if (info.kind == FileInfo::Kind::kRegular) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(ToAbsl(name), " is not a regular file; move it out of the log's directory"));
+}
+
+}  // namespace
+
+absl::StatusOr<SlotContents> LoadSlots(Directory& directory, std::string_view name,
+                                       SlotDecoder decode) {
+  SlotContents contents;
+  std::unique_ptr<File> file;
+  const IoResult opened = OpenFile(directory, name, OpenMode::kRead, &file);
+  if (opened == -ENOENT) return contents;
+  if (opened < 0) return IoError("open", name, opened);
+  if (absl::Status status = CheckRegular(*file, name); !status.ok()) return status;
+
+  bool newer = false;
+  bool damaged = false;
+  for (int slot = 0; slot < kSlots; ++slot) {
+    SlotBytes bytes;
+    uint64_t generation = 0;
+    const HeaderStatus status = ReadSlot(*file, slot, decode, &bytes, &generation);
+    newer = newer || status == HeaderStatus::kNewer;
+    damaged = damaged || status == HeaderStatus::kDamaged;
+    if (status != HeaderStatus::kValid) continue;
+    if (contents.status == HeaderStatus::kValid && contents.generation >= generation) continue;
+    contents = {HeaderStatus::kValid, slot, generation, bytes};
+  }
+  if (newer) {
+    contents.status = HeaderStatus::kNewer;
+  } else if (damaged && contents.status != HeaderStatus::kValid) {
+    contents.status = HeaderStatus::kDamaged;
+  }
+  return contents;
+}
+
+SlotFile::SlotFile(Directory& directory, std::string name, std::unique_ptr<File> file)
+    : directory_(directory), name_(std::move(name)), file_(std::move(file)) {}
+
+absl::StatusOr<std::unique_ptr<SlotFile>> SlotFile::Open(Directory& directory,
+                                                         std::string_view name) {
+  std::unique_ptr<File> file;
+  const IoResult opened = OpenFile(directory, name, OpenMode::kCreate, &file);
+  if (opened < 0) return IoError("open", name, opened);
+  if (absl::Status status = CheckRegular(*file, name); !status.ok()) return status;
+  return std::unique_ptr<SlotFile>(new SlotFile(directory, std::string(name), std::move(file)));
+}
+
+absl::Status SlotFile::Write(uint64_t generation, SlotEncoder encode) {
+  WAL_CHECK(generation != 0);
+  if (!failed_.ok()) return failed_;
+  if (absl::Status status = WriteSlot(generation % kSlots, encode); !status.ok()) return status;
+  if (directory_synced_) return absl::OkStatus();
+  if (const IoResult synced = SyncDirectory(directory_); synced < 0) {
+    failed_ = IoError("sync directory of", name_, synced);
+    return failed_;
+  }
+  directory_synced_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status SlotFile::WriteSlot(int slot, SlotEncoder encode) {
+  SlotBytes bytes;
+  encode(slot, bytes);
+  const uint64_t offset = slot * kBlockBytes;
+  const WriteOutcome outcome =
+      WriteFully(*file_, offset, std::string_view(bytes.data(), bytes.size()));
+  if (outcome.error < 0) {
+    const absl::Status status = IoErrorAt("write", name_, offset, outcome.error);
+    if (!IsOutOfSpace(outcome.error)) failed_ = status;
+    return status;
+  }
+  if (const IoResult synced = SyncFile(*file_); synced < 0) {
+    failed_ = IoError("sync", name_, synced);
+    return failed_;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace millrace

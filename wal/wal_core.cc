@@ -1,0 +1,397 @@
+#include "wal/wal_core.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "wal/check.h"
+#include "wal/io.h"
+#include "wal/io_status.h"
+#include "wal/segment_name.h"
+
+namespace millrace {
+namespace {
+
+constexpr uint64_t kGroupFrameBytes = FrameBytes(kGroupBodyBytes);
+
+// Groups below this size write zeros into the next segment ahead of time; see Fill.
+constexpr uint64_t kSmallGroupBytes = uint64_t{64} << 10;
+
+// How far ahead of the first segment's number the superblock is raised at open.
+constexpr uint64_t kRaiseAtOpen = 16;
+
+}  // namespace
+
+uint64_t WalCore::MaxBodyBytes(const Options& options) {
+  return options.segment_bytes - kGroupFrameBytes - kFrameHeaderBytes;
+}
+
+WalCore::WalCore(FileSystem& file_system, std::unique_ptr<Directory> directory,
+                 const Options& options, SegmentSupply* supply, int64_t now_ns)
+    : file_system_(file_system),
+      directory_(std::move(directory)),
+      options_(options),
+      supply_(supply),
+      now_ns_(now_ns) {}
+
+WalCore::~WalCore() {
+  if (!closed_ && factory_ != nullptr) supply_->Detach();
+}
+
+absl::StatusOr<std::unique_ptr<WalCore>> WalCore::Open(FileSystem& file_system,
+                                                       std::unique_ptr<Directory> directory,
+                                                       const Options& options,
+                                                       SegmentSupply* supply, int64_t now_ns,
+                                                       RecoveryReport* report) {
+  std::unique_ptr<WalCore> core(
+      new WalCore(file_system, std::move(directory), options, supply, now_ns));
+  absl::Status status = core->TakeLock();
+  if (!status.ok()) return status;
+  RecoveryOptions recovery;
+  recovery.policy = options.recovery_policy;
+  absl::StatusOr<RecoveredLog> recovered =
+      Recover(file_system, *core->directory_, recovery, report);
+  if (!recovered.ok()) return recovered.status();
+  if (recovered->exists && options.create_mode == CreateMode::kMustNotExist) {
+    return absl::AlreadyExistsError(
+        "the directory holds a log, and create_mode is kMustNotExist: choose another directory or "
+        "kCreateOrOpen");
+  }
+  status = core->Begin(std::move(*recovered), report);
+  if (!status.ok()) return status;
+  return core;
+}
+
+absl::Status WalCore::TakeLock() {
+  if (options_.create_mode == CreateMode::kMustExist) {
+    std::vector<std::string> names;
+    const IoResult listed = directory_->List(&names);
+    if (listed < 0) return IoError("list", "the log's directory", listed);
+    const bool found = std::any_of(names.begin(), names.end(), [](const std::string& name) {
+      return name == kSuperblockName || ParseSegmentName(name).has_value();
+    });
+    if (!found) {
+      return absl::NotFoundError(
+          "the directory holds no log, and create_mode is kMustExist: check the path or choose "
+          "kCreateOrOpen");
+    }
+  }
+  const IoResult opened = OpenFile(*directory_, kLockName, OpenMode::kCreate, &lock_);
+  if (opened < 0) return IoError("open", kLockName, opened);
+  const IoResult locked = lock_->TryLock(LockMode::kExclusive);
+  if (locked == -EAGAIN || locked == -EACCES) {
+    return absl::AbortedError(
+        "the log is locked: another Log, in this or another process, has it open; close that one "
+        "first");
+  }
+  return locked < 0 ? IoError("lock", kLockName, locked) : absl::OkStatus();
+}
+
+absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
+  if (recovered.exists) {
+    log_id_ = recovered.log_id;
+  } else {
+    const IoResult drawn = file_system_.Random(log_id_);
+    if (drawn < 0) return IoError("draw random bytes for", "the log's id", drawn);
+  }
+  body_seed_ = BodySeed(log_id_);
+  boot_id_ = file_system_.BootId();
+  epoch_ = recovered.epoch + (recovered.starts_new_epoch ? 1 : 0);
+  next_ = recovered.next_sequence;
+  first_retained_ = recovered.first_retained;
+  // Recovery has synced whatever it kept.
+  last_written_ = last_durable_ = marked_ = next_ - 1;
+
+  Superblock current = recovered.superblock;
+  current.log_id = log_id_;
+  absl::StatusOr<std::unique_ptr<SuperblockFile>> superblock =
+      SuperblockFile::Open(*directory_, current);
+  if (!superblock.ok()) return superblock.status();
+  superblock_ = std::move(*superblock);
+  absl::Status status = superblock_->Update([&recovered](Superblock& s) {
+    s.clean = false;
+    s.epoch = recovered.epoch;
+    s.epoch_base = recovered.epoch_base;
+    s.first_retained = std::max(s.first_retained, recovered.first_retained);
+    s.mark = recovered.mark;
+    s.highest_segment = std::max(s.highest_segment, recovered.next_segment + kRaiseAtOpen - 1);
+  });
+  if (!status.ok()) return status;
+  factory_ =
+      std::make_unique<SegmentFactory>(*directory_, *superblock_, log_id_, recovered.next_segment);
+  supply_->Attach(factory_.get());
+
+  status = BeginChain(recovered);
+  if (!status.ok()) return status;
+  // Only with this header durable does what recovery decided count.
+  status = active_->Write();
+  if (status.ok()) status = active_->Sync();
+  if (!status.ok()) return status;
+  if (recovered.starts_new_epoch) {
+    status = superblock_->Update([this, &recovered](Superblock& s) {
+      s.epoch = epoch_;
+      s.epoch_base = recovered.mark;
+      s.mark = last_durable_;
+    });
+    if (!status.ok()) return status;
+  }
+  report->epoch = epoch_;
+  return TidyUp(recovered);
+}
+
+absl::Status WalCore::BeginChain(const RecoveredLog& recovered) {
+  absl::Status status =
+      BeginSegment(recovered.predecessor, kFramesOffset + options_.initial_segment_bytes);
+  if (!status.ok()) return status;
+  std::shared_ptr<SegmentNode> next = active_node_;
+  for (auto it = recovered.chain.rbegin(); it != recovered.chain.rend(); ++it) {
+    auto node = std::make_shared<SegmentNode>(it->number, it->incarnation, it->first_sequence);
+    node->Seal(it->end, it->last_sequence, next);
+    next = std::move(node);
+  }
+  segments_ = std::make_shared<SegmentList>(std::move(next));
+  return absl::OkStatus();
+}
+
+absl::Status WalCore::TidyUp(const RecoveredLog& recovered) {
+  for (const std::string& name : recovered.set_aside) {
+    const IoResult renamed = directory_->Rename(name, absl::StrCat(name, ".aside"));
+    if (renamed < 0) return IoError("set aside", name, renamed);
+  }
+  // What cannot be deleted now is offered again by the next open.
+  for (const std::string& name : recovered.removable) factory_->Remove(name).IgnoreError();
+  if (recovered.set_aside.empty() && recovered.removable.empty()) return absl::OkStatus();
+  return factory_->SyncDirectoryEntries();
+}
+
+absl::Status WalCore::BeginSegment(const Predecessor& predecessor, uint64_t file_bytes) {
+  absl::StatusOr<PreparedSegment> prepared = supply_->Take(file_bytes, NextFill());
+  if (!prepared.ok()) return prepared.status();
+  if (prepared->origin == PreparedSegment::Origin::kRecycled) ++counters_.recycled_segments;
+  SegmentHeader header;
+  header.log_id = log_id_;
+  header.number = prepared->number;
+  const IoResult drawn = file_system_.Random(
+      std::span<char>(reinterpret_cast<char*>(&header.incarnation), sizeof header.incarnation));
+  if (drawn < 0) return IoError("draw random bytes for", SegmentName(header.number), drawn);
+  header.epoch = epoch_;
+  header.first_sequence = next_;
+  header.mark = last_durable_;
+  header.first_retained = first_retained_;
+  header.capacity = std::max(prepared->file_bytes, file_bytes);
+  header.predecessor = predecessor;
+  header.boot_id = boot_id_;
+  header.created_ns = now_ns_;
+  active_ = std::make_unique<SegmentWriter>(std::move(*prepared), header);
+  active_node_ = std::make_shared<SegmentNode>(header.number, header.incarnation, next_);
+  segment_groups_ = 0;
+  return absl::OkStatus();
+}
+
+Fill WalCore::NextFill() const {
+  if (active_ == nullptr || segment_groups_ == 0) return Fill::kZeros;
+  const uint64_t mean = (active_->end() - kFramesOffset) / segment_groups_;
+  return mean < kSmallGroupBytes ? Fill::kZeros : Fill::kReserve;
+}
+
+uint64_t WalCore::NextFileBytes() const {
+  const uint64_t record_bytes = active_->header().capacity - kFramesOffset;
+  return kFramesOffset + std::min(options_.segment_bytes, 2 * record_bytes);
+}
+
+Predecessor WalCore::ActiveAsPredecessor() const {
+  // A segment without a record is passed over: nothing of it needs to be read.
+  if (next_ == active_->header().first_sequence) return active_->header().predecessor;
+  Predecessor predecessor;
+  predecessor.number = active_->header().number;
+  predecessor.incarnation = active_->header().incarnation;
+  predecessor.last_sequence = next_ - 1;
+  predecessor.cut = active_->end();
+  predecessor.digest = active_->digest();
+  return predecessor;
+}
+
+absl::Status WalCore::Rotate(uint64_t body_bytes) {
+  absl::Status status = Write();
+  // The chain must not name what a power cut may still take away: if any of it
+  // is to be durable, it is so before the next header is submitted.
+  if (status.ok() && durable_wanted_) status = Sync();
+  if (!status.ok()) return status;
+
+  const uint64_t needed = kFramesOffset + kGroupFrameBytes + FrameBytes(body_bytes);
+  const uint64_t file_bytes = std::max(NextFileBytes(), needed);
+  const Predecessor predecessor = ActiveAsPredecessor();
+  std::shared_ptr<SegmentNode> old_node = active_node_;
+  std::unique_ptr<SegmentWriter> old = std::move(active_);
+  const uint64_t old_end = old->end();
+  counters_.bytes_written += old->written_bytes();
+  status = BeginSegment(predecessor, file_bytes);
+  if (!status.ok()) {
+    active_ = std::move(old);
+    return Fail(std::move(status));
+  }
+  if (old->unsynced_bytes() > 0) unsynced_segments_.push_back(std::move(old));
+  old_node->Seal(old_end, next_ - 1, active_node_);
+  ++counters_.rotations;
+  supply_->Expect(NextFileBytes(), NextFill());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SequenceNumber> WalCore::Add(const PendingFrame& frame) {
+  WAL_CHECK(!closed_);
+  if (!status_.ok()) return status_;
+  WAL_CHECK_LE(frame.body.size(), MaxBodyBytes(options_));
+  if (next_ + frame.count - 1 > kMaxSequence) {
+    return absl::OutOfRangeError("the log's sequence numbers are used up: begin a new log");
+  }
+  if (!active_->Fits(frame.body.size())) {
+    absl::Status status = Rotate(frame.body.size());
+    if (!status.ok()) return status;
+  }
+  const SequenceNumber first = next_;
+  active_->Add(frame, first, Group());
+  next_ += frame.count;
+  counters_.records += frame.count;
+  if (frame.durability == Durability::kDurable) durable_wanted_ = true;
+  return first;
+}
+
+GroupBody WalCore::Group() const {
+  GroupBody group;
+  group.number = active_->header().number;
+  group.incarnation = active_->header().incarnation;
+  group.epoch = epoch_;
+  group.time_ns = now_ns_;
+  group.mark = last_durable_;
+  group.first_retained = first_retained_;
+  return group;
+}
+
+absl::Status WalCore::Write() {
+  if (!status_.ok()) return status_;
+  if (active_->gathered_bytes() == 0) return absl::OkStatus();
+  absl::Status status = active_->Write();
+  if (!status.ok()) return Fail(std::move(status));
+  last_written_ = next_ - 1;
+  ++counters_.groups;
+  ++segment_groups_;
+  return absl::OkStatus();
+}
+
+absl::Status WalCore::SyncRetired() {
+  // Oldest first, so that what is durable is a prefix at every moment.
+  for (std::unique_ptr<SegmentWriter>& segment : unsynced_segments_) {
+    absl::Status status = segment->Sync();
+    if (!status.ok()) return status;
+    ++counters_.syncs;
+  }
+  unsynced_segments_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status WalCore::Sync() {
+  if (!status_.ok()) return status_;
+  absl::Status status = SyncRetired();
+  if (status.ok() && active_->unsynced_bytes() > 0) {
+    status = active_->Sync();
+    ++counters_.syncs;
+  }
+  if (!status.ok()) return Fail(std::move(status));
+  last_durable_ = last_written_;
+  if (active_->gathered_bytes() == 0) durable_wanted_ = false;
+  return absl::OkStatus();
+}
+
+uint64_t WalCore::unsynced_bytes() const {
+  uint64_t bytes = active_->unsynced_bytes();
+  for (const auto& segment : unsynced_segments_) bytes += segment->unsynced_bytes();
+  return bytes;
+}
+
+bool WalCore::NeedsIdleMark() const {
+  return status_.ok() && !closed_ && marked_ < last_durable_ && last_durable_ == next_ - 1;
+}
+
+absl::Status WalCore::WriteIdleMark() {
+  WAL_CHECK(!closed_);
+  if (!status_.ok()) return status_;
+  active_->ReleaseMemory();
+  if (!NeedsIdleMark()) return absl::OkStatus();
+  // In another block than the last group, which one bad sector must not take
+  // together with the proof that it had been durable.
+  if (active_->PadToBlock(next_, kGroupFrameBytes, SegmentWriter::Room::kWithinCapacity)) {
+    active_->AddMark(next_, Group());
+    absl::Status status = active_->Write();
+    if (status.ok()) status = active_->Sync();
+    if (!status.ok()) return Fail(std::move(status));
+    ++counters_.syncs;
+  } else {
+    absl::Status status = superblock_->Update([this](Superblock& s) { s.mark = last_durable_; });
+    if (!status.ok()) return Fail(std::move(status));
+  }
+  marked_ = last_durable_;
+  return absl::OkStatus();
+}
+
+absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
+  WAL_CHECK(!closed_);
+  absl::Status status = Write();
+  if (status.ok()) status = Sync();
+  if (!status.ok()) return status;
+  std::shared_ptr<SegmentNode> node = segments_->First();
+  while (node->sealed() && node->last_sequence() < first_to_keep) node = node->next();
+  if (node == segments_->First()) return absl::OkStatus();
+  first_retained_ = node->first_sequence;
+
+  // Said in the log before any file goes: a missing segment below a durable
+  // first_retained is no loss.
+  if (!active_->Fits(kGroupBodyBytes)) status = Rotate(kGroupBodyBytes);
+  if (!status.ok()) return status;
+  active_->AddMark(next_, Group());
+  status = active_->Write();
+  if (status.ok()) status = active_->Sync();
+  if (status.ok()) {
+    ++counters_.syncs;
+    status = superblock_->Update([this](Superblock& s) {
+      s.first_retained = first_retained_;
+      s.mark = last_durable_;
+    });
+  }
+  if (!status.ok()) return Fail(std::move(status));
+  supply_->Retire(segments_->DropBefore(first_to_keep));
+  return absl::OkStatus();
+}
+
+absl::Status WalCore::Close() {
+  if (closed_) return status_;
+  absl::Status status = Write();
+  if (status.ok()) status = Sync();
+  if (status.ok()) {
+    status = active_->Finish(next_, Group());
+    if (status.ok()) {
+      status = superblock_->Update([this](Superblock& s) {
+        s.mark = last_durable_;
+        s.clean = true;
+      });
+    }
+    if (!status.ok()) Fail(std::move(status)).IgnoreError();
+  }
+  supply_->Detach();
+  lock_.reset();
+  closed_ = true;
+  return status_;
+}
+
+absl::Status WalCore::Fail(absl::Status status) {
+  if (status_.ok()) status_ = std::move(status);
+  return status_;
+}
+
+CoreCounters WalCore::counters() const {
+  CoreCounters counters = counters_;
+  counters.bytes_written += active_->written_bytes();
+  return counters;
+}
+
+}  // namespace millrace

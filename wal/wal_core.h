@@ -1,0 +1,159 @@
+#ifndef MILLRACE_WAL_WAL_CORE_H_
+#define MILLRACE_WAL_WAL_CORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "millrace/file_system.h"
+#include "millrace/options.h"
+#include "millrace/recovery_report.h"
+#include "millrace/sequence.h"
+#include "wal/format.h"
+#include "wal/recovery.h"
+#include "wal/segment_list.h"
+#include "wal/segment_supply.h"
+#include "wal/segment_writer.h"
+#include "wal/superblock.h"
+
+namespace millrace {
+
+struct CoreCounters {
+  uint64_t records = 0;
+  uint64_t groups = 0;
+  uint64_t syncs = 0;
+  uint64_t bytes_written = 0;
+  uint64_t rotations = 0;
+  uint64_t recycled_segments = 0;
+};
+
+// The log without threads, clock or globals: gives numbers, frames, writes,
+// syncs, rotates, trims. What is around it (a writer thread in production, a
+// simulation in tests) decides when.
+//
+// The life of a record: Add gathers it and gives it its number; Write hands what
+// is gathered to the file system; Sync makes what is written durable.
+//
+// After the first failed write or sync, every later call returns that error and
+// nothing more is acknowledged.
+//
+// Not thread-safe, but for segments(), which readers share.
+class WalCore {
+ public:
+  // Opens or creates the log in `directory`: takes its lock, recovers, begins a
+  // new segment. `supply` outlives the core. `now_ns` is the wall clock, as in
+  // SetTime. Errors: as Log::Open.
+  static absl::StatusOr<std::unique_ptr<WalCore>> Open(FileSystem& file_system,
+                                                       std::unique_ptr<Directory> directory,
+                                                       const Options& options,
+                                                       SegmentSupply* supply, int64_t now_ns,
+                                                       RecoveryReport* report);
+
+  // The largest body that Add takes: what one segment holds.
+  static uint64_t MaxBodyBytes(const Options& options);
+
+  WalCore(const WalCore&) = delete;
+  WalCore& operator=(const WalCore&) = delete;
+  // Without Close the log is as after a crash of the process.
+  ~WalCore();
+
+  // The wall clock for groups to come, in ns since the Unix epoch.
+  void SetTime(int64_t now_ns) { now_ns_ = now_ns; }
+
+  // Gathers `frame` and returns the number of its first record. Writes what was
+  // gathered before, and goes on to the next segment, if it does not fit.
+  // `frame.body` must stay valid until the next Write has returned.
+  absl::StatusOr<SequenceNumber> Add(const PendingFrame& frame);
+
+  // Writes what is gathered; last_written() then covers it.
+  absl::Status Write();
+
+  // Makes what is written durable; last_durable() then covers it.
+  absl::Status Sync();
+
+  // True if the disk does not say yet that the last records are durable.
+  bool NeedsIdleMark() const;
+  // Says so on disk. For when nothing is to be written for a while; also gives
+  // back memory.
+  absl::Status WriteIdleMark();
+
+  // Gives up whole segments that hold only records below `first_to_keep`.
+  absl::Status TrimBefore(SequenceNumber first_to_keep);
+
+  // Writes and syncs everything and notes on disk that the log was closed in
+  // order. Nothing may be called afterwards but the observers.
+  absl::Status Close();
+
+  SequenceNumber next_sequence() const { return next_; }
+  SequenceNumber last_written() const { return last_written_; }
+  SequenceNumber last_durable() const { return last_durable_; }
+  SequenceNumber first_retained() const { return first_retained_; }
+  uint64_t gathered_bytes() const { return active_->gathered_bytes(); }
+  uint64_t unsynced_bytes() const;
+  uint64_t unsynced_records() const { return last_written_ - last_durable_; }
+
+  const absl::Status& status() const { return status_; }
+  const LogId& log_id() const { return log_id_; }
+  uint64_t epoch() const { return epoch_; }
+  uint64_t body_seed() const { return body_seed_; }
+  Directory& directory() { return *directory_; }
+  const std::shared_ptr<SegmentList>& segments() const { return segments_; }
+  CoreCounters counters() const;
+
+ private:
+  WalCore(FileSystem& file_system, std::unique_ptr<Directory> directory, const Options& options,
+          SegmentSupply* supply, int64_t now_ns);
+
+  absl::Status TakeLock();
+  absl::Status Begin(RecoveredLog recovered, RecoveryReport* report);
+  absl::Status BeginChain(const RecoveredLog& recovered);
+  absl::Status TidyUp(const RecoveredLog& recovered);
+  absl::Status BeginSegment(const Predecessor& predecessor, uint64_t file_bytes);
+  absl::Status Rotate(uint64_t body_bytes);
+  absl::Status SyncRetired();
+  absl::Status Fail(absl::Status status);
+  GroupBody Group() const;
+  Predecessor ActiveAsPredecessor() const;
+  uint64_t NextFileBytes() const;
+  Fill NextFill() const;
+
+  FileSystem& file_system_;
+  const std::unique_ptr<Directory> directory_;
+  const Options options_;
+  SegmentSupply* const supply_;
+  int64_t now_ns_;
+
+  std::unique_ptr<File> lock_;
+  std::unique_ptr<SuperblockFile> superblock_;
+  std::unique_ptr<SegmentFactory> factory_;
+  absl::Status status_;
+
+  LogId log_id_ = {};
+  uint64_t body_seed_ = 0;
+  uint64_t epoch_ = 1;
+  uint64_t boot_id_ = 0;
+
+  SequenceNumber next_ = 1;  // the number that the next record gets
+  SequenceNumber last_written_ = 0;
+  SequenceNumber last_durable_ = 0;
+  SequenceNumber first_retained_ = 1;
+  SequenceNumber marked_ = 0;  // the highest mark that is durable on disk
+
+  std::unique_ptr<SegmentWriter> active_;
+  std::shared_ptr<SegmentNode> active_node_;
+  std::shared_ptr<SegmentList> segments_;
+  // Rotated away from before all their bytes were synced, oldest first.
+  std::vector<std::unique_ptr<SegmentWriter>> unsynced_segments_;
+  bool durable_wanted_ = false;  // of what was added since the last Sync
+  bool closed_ = false;
+
+  CoreCounters counters_;
+  uint64_t segment_groups_ = 0;  // in the active segment
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_WAL_WAL_CORE_H_

@@ -1,0 +1,128 @@
+#ifndef MILLRACE_WAL_WATERMARK_H_
+#define MILLRACE_WAL_WATERMARK_H_
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "millrace/sequence.h"
+#include "queue/atomics.h"
+#include "queue/cache_line.h"
+#include "queue/wait_strategy.h"
+
+namespace millrace {
+
+// How far a log has come, published by its writer thread for everybody else:
+// the inclusive watermarks, and how the log ended once it has.
+//
+// Publishing never waits and makes no system call while nobody waits. The writer
+// calls the functions up to End(); the rest is thread-safe.
+class Watermark {
+ public:
+  enum class Wait : uint8_t {
+    kReached,
+    kTimedOut,
+    kClosed,  // the log ended before the number: status() is Cancelled
+    kFailed,  // the log ended before the number: status() is its first error
+  };
+
+  // What recovery found: everything up to `last` is written and durable.
+  void Start(SequenceNumber last, SequenceNumber first_retained) {
+    PublishFirstRetained(first_retained);
+    PublishWritten(last);
+    PublishDurable(last);
+  }
+
+  void PublishWritten(SequenceNumber last) {
+    // release: passes on the write itself; pairs with acquire in last_written().
+    last_written_.store(last, std::memory_order_release);
+  }
+
+  void PublishDurable(SequenceNumber last) {
+    // release: passes on the write and the sync; pairs with acquire in last_durable().
+    last_durable_.store(last, std::memory_order_release);
+    waiters_.Notify();
+  }
+
+  void PublishFirstRetained(SequenceNumber first) {
+    // release: who sees the number also sees that the segments left the list; pairs with acquire
+    // in first_retained().
+    first_retained_.store(first, std::memory_order_release);
+  }
+
+  // The last call: no watermark moves any more. Cancelled: the log was closed in
+  // order; any other status is the first error it met. Only the first call counts.
+  void End(absl::Status status) {
+    // relaxed: the writer alone writes it.
+    if (state_.load(std::memory_order_relaxed) != State::kOpen) return;
+    const State state = absl::IsCancelled(status) ? State::kClosed : State::kFailed;
+    status_ = std::move(status);
+    // release: publishes status_ and the final watermarks; pairs with acquire in state().
+    state_.store(state, std::memory_order_release);
+    waiters_.Notify();
+  }
+
+  SequenceNumber last_written() const {
+    // acquire: pairs with release in PublishWritten().
+    return last_written_.load(std::memory_order_acquire);
+  }
+  SequenceNumber last_durable() const {
+    // acquire: pairs with release in PublishDurable().
+    return last_durable_.load(std::memory_order_acquire);
+  }
+  SequenceNumber first_retained() const {
+    // acquire: pairs with release in PublishFirstRetained().
+    return first_retained_.load(std::memory_order_acquire);
+  }
+
+  // Ok while the log runs.
+  absl::Status status() const { return state() == State::kOpen ? absl::OkStatus() : status_; }
+
+  // Waits until everything up to `s` is durable, the log ends, or `deadline`
+  // passes. What the writer did before it published the number is visible after
+  // kReached.
+  Wait WaitDurable(SequenceNumber s, Deadline deadline) const {
+    Wait result = Wait::kTimedOut;
+    waiters_.Await([&] { return (result = Look(s)) != Wait::kTimedOut; }, deadline);
+    return result;
+  }
+
+ private:
+  enum class State : uint32_t { kOpen, kClosed, kFailed };
+
+  State state() const {
+    // acquire: shows status_ and the final watermarks; pairs with release in End().
+    return state_.load(std::memory_order_acquire);
+  }
+
+  // kTimedOut: nothing decided yet.
+  Wait Look(SequenceNumber s) const {
+    // The state first: if it is not open, the watermark read after it is the final one.
+    const State now = state();
+    if (last_durable() >= s) return Wait::kReached;
+    switch (now) {
+      case State::kOpen:
+        return Wait::kTimedOut;
+      case State::kClosed:
+        return Wait::kClosed;
+      case State::kFailed:
+        return Wait::kFailed;
+    }
+    return Wait::kTimedOut;
+  }
+
+  // Written by the writer thread.
+  alignas(kCacheLineBytes) std::atomic<SequenceNumber> last_written_{kNoSequence};
+  std::atomic<SequenceNumber> last_durable_{kNoSequence};
+  std::atomic<SequenceNumber> first_retained_{1};
+  std::atomic<State> state_{State::kOpen};
+  absl::Status status_;  // written once, before state_ leaves kOpen
+
+  // Written by those who wait.
+  alignas(kCacheLineBytes) mutable Waiters<StdAtomics> waiters_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_WAL_WATERMARK_H_
