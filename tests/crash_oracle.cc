@@ -1,0 +1,192 @@
+#include "tests/crash_oracle.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "wal/record_reader.h"
+
+namespace millrace {
+namespace {
+
+std::string Named(const char* clause, SequenceNumber s, const char* what) {
+  return absl::StrCat(clause, ": record ", s, " ", what);
+}
+
+PendingFrame Frame(const std::string& body, uint64_t body_seed) {
+  PendingFrame frame;
+  frame.body = body;
+  frame.body_checksum = BodyChecksum(body_seed, body);
+  return frame;
+}
+
+}  // namespace
+
+void CrashOracle::Accepted(SequenceNumber first, std::vector<std::string> payloads) {
+  ASSERT_LE(first, entries_.size() + 1) << "the log left numbers out";
+  ASSERT_GT(first, acknowledged_) << "the log gave an acknowledged number again";
+  entries_.resize(first - 1);
+  const SequenceNumber batch_last = first + payloads.size() - 1;
+  for (std::string& payload : payloads) entries_.push_back({std::move(payload), batch_last});
+}
+
+void CrashOracle::Acknowledged(SequenceNumber s) {
+  ASSERT_LE(s, entries_.size());
+  acknowledged_ = std::max(acknowledged_, s);
+}
+
+std::optional<std::string> CrashOracle::Check(const Recovered& recovered) const {
+  if (recovered.first > std::max<SequenceNumber>(trim_, 1)) {
+    return Named("C1", recovered.first - 1, "is gone and was never given up");
+  }
+  const SequenceNumber last = recovered.first + recovered.payloads.size() - 1;
+  if (last < acknowledged_) return Named("C1", last + 1, "was acknowledged and is lost");
+  if (last > entries_.size()) return Named("C3", last, "was never accepted");
+  for (SequenceNumber s = recovered.first; s <= last; ++s) {
+    if (recovered.payloads[s - recovered.first] != entries_[s - 1].payload) {
+      return Named("C3", s, "has other bytes than were accepted");
+    }
+  }
+  if (last > 0 && last >= recovered.first && entries_[last - 1].batch_last != last) {
+    return Named("C5", last, "survived without the rest of its batch");
+  }
+  for (const LostRange& lost : recovered.report.lost) {
+    if (lost.acknowledgement == Acknowledgement::kAcknowledged) {
+      return absl::StrCat("C9: reported lost: ", lost.ToString());
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> RecoverAll(SimFileSystem& disk, const Options& options,
+                                      const std::string& probe, CrashOracle::Recovered* recovered) {
+  std::unique_ptr<Directory> directory;
+  const IoResult opened = disk.OpenDirectory(kSimDirectory, DirectoryMode::kCreate, &directory);
+  if (opened < 0) return absl::StrCat("open directory: ", opened);
+  Options reopen = options;
+  reopen.create_mode = CreateMode::kCreateOrOpen;
+  InlineSegmentSupply supply;
+  absl::StatusOr<std::unique_ptr<WalCore>> core =
+      WalCore::Open(disk, std::move(directory), reopen, &supply, 0, &recovered->report);
+  if (!core.ok()) return absl::StrCat("C10: does not open: ", core.status().ToString());
+
+  const SequenceNumber first = (*core)->first_retained();
+  const SequenceNumber limit = (*core)->last_durable();
+  recovered->first = first;
+  RecordReader reader((*core)->directory(), (*core)->log_id(), (*core)->segments()->Find(first),
+                      first, [first] { return first; });
+  while (true) {
+    const RecordReader::Kind kind = reader.Next(limit);
+    if (kind == RecordReader::Kind::kAtLimit) break;
+    if (kind == RecordReader::Kind::kError) return reader.status().ToString();
+    if (kind == RecordReader::Kind::kLost) {
+      return absl::StrCat("C2: a reader meets a loss: ", reader.lost().ToString());
+    }
+    const SequenceNumber expected = first + recovered->payloads.size();
+    if (reader.record().sequence != expected) return Named("C3", expected, "is out of order");
+    recovered->payloads.emplace_back(reader.record().record.payload);
+  }
+  if (probe.empty()) return std::nullopt;
+  absl::StatusOr<SequenceNumber> s = (*core)->Add(Frame(probe, (*core)->body_seed()));
+  if (!s.ok()) return s.status().ToString();
+  if (!(*core)->Write().ok() || !(*core)->Sync().ok()) return "the probe was not written";
+  if (*s != first + recovered->payloads.size()) {
+    return absl::StrCat("C2: the next number is ", *s, " after ", recovered->payloads.size(),
+                        " records from ", first, " on");
+  }
+  return std::nullopt;
+}
+
+void SimLog::Open() {
+  std::unique_ptr<Directory> directory;
+  ASSERT_GE(disk_.OpenDirectory(kSimDirectory, DirectoryMode::kCreate, &directory), 0);
+  RecoveryReport report;
+  auto core = WalCore::Open(disk_, std::move(directory), options_, &supply_, 1'000'000, &report);
+  ASSERT_TRUE(core.ok()) << core.status() << "\n" << disk_.Describe();
+  core_ = std::move(*core);
+  ASSERT_GE(core_->last_durable(), oracle_.acknowledged());
+  // What a recovery has shown is as good as acknowledged.
+  oracle_.Acknowledged(core_->last_durable());
+}
+
+std::string SimLog::NextPayload(size_t bytes) {
+  std::string payload = absl::StrCat("append ", ++appends_, " ");
+  // Zeros and repeated words inside: what a scan could mistake for free space or
+  // for frames.
+  while (payload.size() < bytes) {
+    payload.append(appends_ % 3 == 0 ? std::string(16, '\0') : absl::StrCat(appends_, "."));
+  }
+  payload.resize(bytes);
+  return payload;
+}
+
+void SimLog::Append(size_t bytes, Durability durability) {
+  const std::string payload = NextPayload(bytes);
+  bodies_.push_back(payload);
+  PendingFrame frame = Frame(bodies_.back(), core_->body_seed());
+  frame.durability = durability;
+  const SequenceNumber expected = core_->next_sequence();
+  // Told before: writing may begin inside Add.
+  oracle_.Accepted(expected, {payload});
+  absl::StatusOr<SequenceNumber> s = core_->Add(frame);
+  ASSERT_TRUE(s.ok()) << s.status();
+  ASSERT_EQ(*s, expected);
+}
+
+void SimLog::AppendBatch(std::vector<size_t> sizes) {
+  std::vector<std::string> payloads;
+  for (size_t bytes : sizes) payloads.push_back(NextPayload(bytes));
+  std::string body(4 * payloads.size(), '\0');
+  for (size_t i = 0; i < payloads.size(); ++i) {
+    const auto bytes = static_cast<uint32_t>(payloads[i].size());
+    std::memcpy(&body[4 * i], &bytes, sizeof bytes);
+    body += payloads[i];
+  }
+  const auto count = static_cast<uint16_t>(payloads.size());
+  bodies_.push_back(std::move(body));
+  PendingFrame frame = Frame(bodies_.back(), core_->body_seed());
+  frame.type = FrameType::kBatch;
+  frame.count = count;
+  oracle_.Accepted(core_->next_sequence(), std::move(payloads));
+  ASSERT_TRUE(core_->Add(frame).ok());
+}
+
+void SimLog::Write() {
+  ASSERT_TRUE(core_->Write().ok()) << core_->status();
+  bodies_.clear();
+}
+
+void SimLog::Sync() {
+  ASSERT_TRUE(core_->Sync().ok()) << core_->status();
+  oracle_.Acknowledged(core_->last_durable());
+}
+
+void SimLog::Commit() {
+  Write();
+  Sync();
+}
+
+void SimLog::IdleMark() { ASSERT_TRUE(core_->WriteIdleMark().ok()) << core_->status(); }
+
+void SimLog::Trim(SequenceNumber first_to_keep) {
+  oracle_.TrimRequested(first_to_keep);
+  ASSERT_TRUE(core_->TrimBefore(first_to_keep).ok()) << core_->status();
+  oracle_.Acknowledged(core_->last_durable());
+}
+
+void SimLog::Close() {
+  ASSERT_TRUE(core_->Close().ok()) << core_->status();
+  oracle_.Acknowledged(core_->last_durable());
+  core_.reset();
+}
+
+void SimLog::Kill() {
+  disk_.KillProcess();
+  core_.reset();
+  bodies_.clear();
+}
+
+}  // namespace millrace

@@ -1,0 +1,97 @@
+#ifndef MILLRACE_CRASH_ORACLE_H_
+#define MILLRACE_CRASH_ORACLE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/options.h"
+#include "millrace/recovery_report.h"
+#include "millrace/sequence.h"
+#include "tests/sim_file_system.h"
+#include "wal/segment_supply.h"
+#include "wal/wal_core.h"
+
+namespace millrace {
+
+// The directory in which all simulated logs live.
+inline constexpr char kSimDirectory[] = "log";
+
+// What the log was told and has promised, kept outside of it.
+class CrashOracle {
+ public:
+  // The log gave `payloads` the numbers from `first` on; all of them or none
+  // survive. Numbers from `first` on that were given before are forgotten.
+  void Accepted(SequenceNumber first, std::vector<std::string> payloads);
+  // Everything up to `s` was promised to survive.
+  void Acknowledged(SequenceNumber s);
+  // Records below `s` may be gone.
+  void TrimRequested(SequenceNumber s) { trim_ = std::max(trim_, s); }
+
+  SequenceNumber acknowledged() const { return acknowledged_; }
+  SequenceNumber last() const { return entries_.size(); }
+
+  struct Recovered {
+    SequenceNumber first = 1;
+    std::vector<std::string> payloads;  // from `first` on
+    RecoveryReport report;
+  };
+
+  // What is wrong with `recovered`, or nullopt. The contract's clauses are named
+  // as in the reliability programme: C1 no acknowledged loss, C2 loss of a suffix
+  // only, C3 no invention, C5 batches, C9 no false report.
+  std::optional<std::string> Check(const Recovered& recovered) const;
+
+ private:
+  struct Accepted_ {
+    std::string payload;
+    SequenceNumber batch_last = 0;  // of the batch that it belongs to
+  };
+  std::vector<Accepted_> entries_;  // of record i + 1
+  SequenceNumber acknowledged_ = 0;
+  SequenceNumber trim_ = 1;
+};
+
+// Opens the log on `disk` as after a crash, reads all of it, and, if `probe` is
+// not empty, appends it durably. Returns an error message if the log does not
+// open or a read fails.
+std::optional<std::string> RecoverAll(SimFileSystem& disk, const Options& options,
+                                      const std::string& probe, CrashOracle::Recovered* recovered);
+
+// A log on a simulated disk, driven step by step, that keeps the oracle true.
+class SimLog {
+ public:
+  SimLog(SimFileSystem& disk, const Options& options, CrashOracle& oracle)
+      : disk_(disk), options_(options), oracle_(oracle) {}
+
+  void Open();
+  void Append(size_t bytes, Durability durability = Durability::kDurable);
+  void AppendBatch(std::vector<size_t> sizes);
+  void Write();
+  void Sync();
+  // Write and Sync.
+  void Commit();
+  void IdleMark();
+  void Trim(SequenceNumber first_to_keep);
+  void Close();
+  // SIGKILL: what was written stays.
+  void Kill();
+
+  WalCore& core() { return *core_; }
+
+ private:
+  std::string NextPayload(size_t bytes);
+
+  SimFileSystem& disk_;
+  const Options options_;
+  CrashOracle& oracle_;
+  InlineSegmentSupply supply_;
+  std::unique_ptr<WalCore> core_;
+  std::vector<std::string> bodies_;  // must live until Write
+  uint64_t appends_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CRASH_ORACLE_H_
