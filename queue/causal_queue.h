@@ -58,13 +58,12 @@ class CausalQueue {
       : window_(std::max<uint32_t>(1, limits.per_producer / 2)),
         credits_(limits),
         capacity_(credits_.most_elements() + std::size_t{1}),
-        found_(Reserve(capacity_)),
-        ordered_(Reserve(2 * capacity_)) {}
+        found_(static_cast<Stamped*>(std::malloc(capacity_ * sizeof(Stamped)))) {}
 
   CausalQueue(const CausalQueue&) = delete;
   CausalQueue& operator=(const CausalQueue&) = delete;
 
-  bool ok() const { return found_ != nullptr && ordered_ != nullptr; }
+  bool ok() const { return found_ != nullptr; }
 
   // ---- Admission: any thread. ----
 
@@ -119,6 +118,9 @@ class CausalQueue {
     return Producer();
   }
 
+  // How many producers were ever in use at once.
+  uint32_t producers_made() const { return seats_.size(); }
+
   // True if `producer` may enqueue one more element without passing Limits::per_producer.
   bool HasRoom(Producer& producer) {
     Seat& seat = *producer.seat_;
@@ -160,8 +162,8 @@ class CausalQueue {
     std::size_t count = pending_ + Scan(pending_);
     if (count == 0) return 0;
     // Pass one is over: whatever has a stamp up to `bound` happened after nothing that pass two
-    // could miss.
-    uint64_t bound = 0;
+    // could miss. That holds for the last bound too, should all that was found now be late.
+    uint64_t bound = bound_;
     for (std::size_t i = 0; i < count; ++i) bound = std::max(bound, found_[i].stamp);
     count += Scan(count);
     std::size_t emitted = Emit(count, bound, out);
@@ -221,12 +223,6 @@ class CausalQueue {
   };
   using Buffer = std::unique_ptr<Stamped[], Free>;
 
-  // Zeroed, because an old stamp must not look like a new one; a large block comes from the system
-  // as zero pages that take no memory until they are used.
-  static Buffer Reserve(std::size_t count) {
-    return Buffer(static_cast<Stamped*>(std::calloc(count, sizeof(Stamped))));
-  }
-
   // One complete walk over the queue underneath; appends to the `held` elements in found_.
   std::size_t Scan(std::size_t held) {
     std::size_t room = capacity_ - held;
@@ -245,9 +241,11 @@ class CausalQueue {
   // stopped between its stamp and its enqueue: at most one per producer, kept apart and sorted.
   std::size_t Emit(std::size_t count, uint64_t bound, std::vector<T>* out) {
     const uint64_t base = bound_ + 1;
-    // Failed enqueues leave gaps; after very many of them places run out.
-    if (bound >= base && bound - base >= capacity_) return EmitSorted(count, bound, out);
-    Stamped* const late_end = ordered_.get() + 2 * capacity_;
+    // Failed enqueues leave gaps; after very many of them the direct way would need too much
+    // memory.
+    const uint64_t range = bound - bound_;
+    if (range > capacity_ || !ReservePlaces(range + count)) return EmitSorted(count, bound, out);
+    Stamped* const late_end = ordered_.get() + places_;
     Stamped* late = late_end;
     std::size_t kept = 0;
     for (std::size_t i = 0; i < count; ++i) {
@@ -273,6 +271,17 @@ class CausalQueue {
       if (place.stamp == stamp) *to++ = place.item;
     }
     return emitted;
+  }
+
+  // Makes ordered_ at least `needed` long. Grows it to twice that, so that it soon stops growing.
+  bool ReservePlaces(std::size_t needed) {
+    if (needed <= places_) return true;
+    // Zeroed, because what happens to lie there must not look like a stamp.
+    Buffer larger(static_cast<Stamped*>(std::calloc(2 * needed, sizeof(Stamped))));
+    if (larger == nullptr) return false;
+    ordered_ = std::move(larger);
+    places_ = 2 * needed;
+    return true;
   }
 
   std::size_t EmitSorted(std::size_t count, uint64_t bound, std::vector<T>* out) {
@@ -309,6 +318,7 @@ class CausalQueue {
   alignas(kCacheLineBytes) const std::size_t capacity_;
   Buffer found_;
   Buffer ordered_;
+  std::size_t places_ = 0;  // the length of ordered_
   std::size_t pending_ = 0;
   uint64_t bound_ = 0;
 };

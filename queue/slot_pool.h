@@ -85,7 +85,8 @@ class SlotPool {
   template <class T>
   using Atomic = typename Atomics::template Atomic<T>;
 
-  struct Node {
+  // On cache lines of its own: each borrower writes to its slot.
+  struct alignas(kCacheLineBytes) Node {
     Slot slot;
     uint32_t index;
     Atomic<uint32_t> next;

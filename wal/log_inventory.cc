@@ -199,6 +199,7 @@ std::optional<LogId> IdentifyLog(const Listing& listing, const Superblock& super
 absl::StatusOr<Content> LookBehindHeader(Directory& directory, const LogInventory& inventory,
                                          SegmentFile* file) {
   if (file->bytes <= kFramesOffset) return Content::kNothing;
+  if (file->bytes > kMaxScanBytes) return Content::kBytes;  // no segment is as large
   const std::string name = SegmentName(file->number);
   std::unique_ptr<File> opened;
   if (const IoResult result = OpenFile(directory, name, OpenMode::kRead, &opened); result < 0) {

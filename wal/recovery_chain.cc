@@ -19,12 +19,13 @@ using Kind = FileTable::Kind;
 // boundary or to the one after it, and the footer.
 constexpr uint64_t kFooterSlackBytes = 3 * kBlockBytes;
 
+// Not the file's size: a file that ends too early is to be told from one that
+// holds zeros.
 uint64_t ScanLimit(const SegmentFile& file, const SegmentHeader* header) {
-  uint64_t limit = std::min(file.bytes, kMaxScanBytes);
-  if (header != nullptr && header->capacity <= kMaxScanBytes) {
-    limit = std::min(limit, std::max(header->capacity, kFramesOffset) + kFooterSlackBytes);
+  if (header == nullptr || header->capacity > kMaxScanBytes) {
+    return std::clamp(file.bytes, kFramesOffset, kMaxScanBytes);
   }
-  return limit;
+  return std::max(header->capacity, kFramesOffset) + kFooterSlackBytes;
 }
 
 // What stands in the file in place of the segment that was looked for.

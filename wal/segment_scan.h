@@ -14,9 +14,10 @@
 
 namespace millrace {
 
-// The most bytes of one file that recovery looks at: more than a segment's
-// largest size, and few enough that a sparse file of 2^62 bytes holds nobody up.
-inline constexpr uint64_t kMaxScanBytes = uint64_t{2} << 30;
+// The most bytes of one file that recovery looks at: more than the largest
+// segment (1 GiB, and its headers and footer) has, so that a sparse file of 2^62
+// bytes holds nobody up.
+inline constexpr uint64_t kMaxScanBytes = (uint64_t{1} << 30) + (uint64_t{1} << 20);
 
 // A place in a segment where frames are damaged and valid ones go on behind it.
 struct Hole {

@@ -1,0 +1,64 @@
+#ifndef MILLRACE_BENCH_COMPARE_CONTESTANT_H_
+#define MILLRACE_BENCH_COMPARE_CONTESTANT_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "millrace/options.h"
+
+namespace millrace {
+
+// One thread's way into a contestant. Used by one thread.
+class Appender {
+ public:
+  Appender() = default;
+  Appender(const Appender&) = delete;
+  Appender& operator=(const Appender&) = delete;
+  virtual ~Appender() = default;
+
+  // Returns once `record` is as safe as the contestant was opened for. The first 8 bytes differ
+  // from record to record; key-value stores take them as the key.
+  virtual absl::Status Append(std::string_view record) = 0;
+};
+
+// A log, or a store that writes one, under the same measurement as all others.
+class Contestant {
+ public:
+  Contestant() = default;
+  Contestant(const Contestant&) = delete;
+  Contestant& operator=(const Contestant&) = delete;
+  virtual ~Contestant() = default;
+
+  virtual std::string name() const = 0;
+  // The settings that differ from the defaults, for the printed table.
+  virtual std::string settings() const = 0;
+
+  // Begins anew in `directory`, which exists and is empty.
+  virtual absl::Status Open(const std::string& directory) = 0;
+  // Thread-safe. Appenders end before Close.
+  virtual absl::StatusOr<std::unique_ptr<Appender>> NewAppender() = 0;
+  // Returns once everything appended has left this process's memory.
+  virtual absl::Status Drain() = 0;
+  // Syncs of the log's data since Open; nullopt where the contestant does not tell.
+  virtual std::optional<uint64_t> syncs() const = 0;
+  virtual absl::Status Close() = 0;
+};
+
+inline constexpr uint64_t kKeyBytes = 8;
+
+std::unique_ptr<Contestant> NewMillrace(Durability durability);
+// kDurable: WriteOptions.sync; else without. Null where the peer was not compiled in.
+std::unique_ptr<Contestant> NewLevelDb(Durability durability);
+std::unique_ptr<Contestant> NewRocksDb(Durability durability);
+// One file, one thread: write and fdatasync for each record. What the device allows without a
+// group.
+std::unique_ptr<Contestant> NewRawLoop();
+
+}  // namespace millrace
+
+#endif  // MILLRACE_BENCH_COMPARE_CONTESTANT_H_

@@ -1,0 +1,175 @@
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "bench/compare/report.h"
+#include "bench/compare/rounds.h"
+#include "tools/millrace/command.h"
+#include "tools/millrace/entry_text.h"
+#include "tools/millrace/flags.h"
+#include "tools/millrace/interrupt.h"
+#include "tools/millrace/output.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::string_view kName = "bench";
+
+absl::StatusOr<RoundOptions> RoundOptionsFromFlags() {
+  RoundOptions options;
+  if (absl::GetFlag(FLAGS_quick)) {
+    options.seconds = 0.3;
+    options.warm_up_seconds = 0.1;
+    options.rounds = 3;
+  }
+  if (const double seconds = absl::GetFlag(FLAGS_seconds); seconds != 0) options.seconds = seconds;
+  if (const int rounds = absl::GetFlag(FLAGS_rounds); rounds != 0) options.rounds = rounds;
+  // Longer ones would fill the peers' memtables, whose flushing is not what is measured.
+  if (!(options.seconds >= 0.01 && options.seconds <= 4)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--seconds is %g; it takes 0.01 to 4", options.seconds));
+  }
+  if (options.rounds < 1 || options.rounds > 1000) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--rounds is %d; it takes 1 to 1000", options.rounds));
+  }
+  std::string base = absl::GetFlag(FLAGS_dir);
+  if (base.empty()) {
+    const char* temporary = std::getenv("TMPDIR");
+    base = temporary != nullptr ? temporary : "/tmp";
+  }
+  std::string directory = base + "/millrace_bench.XXXXXX";
+  if (mkdtemp(directory.data()) == nullptr) {
+    return absl::UnavailableError("cannot create a directory in " + base);
+  }
+  options.directory = directory;
+  return options;
+}
+
+// Durable numbers from memory say nothing.
+bool IsInMemory(const std::string& directory) {
+  constexpr decltype(statfs::f_type) kTmpfs = 0x01021994;
+  struct statfs info = {};
+  return statfs(directory.c_str(), &info) == 0 && info.f_type == kTmpfs;
+}
+
+absl::Status RunAll(const RoundOptions& options, std::vector<Scenario>* scenarios) {
+  InterruptWatch interrupt;
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  for (int round = 0; round < options.rounds; ++round) {
+    for (Scenario& scenario : *scenarios) {
+      if (interrupt.Wait(absl::ZeroDuration())) return absl::CancelledError("interrupted");
+      if (terminal) {
+        std::fprintf(stderr, "\r\033[Kround %d of %d: %s", round + 1, options.rounds,
+                     scenario.name.c_str());
+      }
+      absl::Status status = RunRound(options, round, &scenario);
+      if (!status.ok()) return status;
+    }
+  }
+  if (terminal) std::fputs("\r\033[K", stderr);
+  return absl::OkStatus();
+}
+
+std::string Introduction(const RoundOptions& options, const std::vector<Scenario>& scenarios) {
+  std::string text = absl::StrFormat(
+      "%d-byte records, %d rounds of %g s each after %g s of warm-up, in turns from empty "
+      "directories\nin %s; %d processors.  Rates are the median of the rounds; the last two "
+      "columns\n"
+      "tell how many times as fast as the peer Millrace was, by rounds.\n",
+      options.record_bytes, options.rounds, options.seconds, options.warm_up_seconds,
+      std::filesystem::path(options.directory).parent_path().string(),
+      std::thread::hardware_concurrency());
+  std::set<std::string> named;
+  for (const Scenario& scenario : scenarios) {
+    for (const Row& row : scenario.rows) {
+      if (!named.insert(row.contestant->name()).second) continue;
+      absl::StrAppendFormat(&text, "  %-19s %s\n", row.contestant->name(),
+                            row.contestant->settings());
+    }
+  }
+  for (const auto& [role, peer] :
+       {std::pair{Row::Role::kLevelDb, "LevelDB"}, std::pair{Row::Role::kRocksDb, "RocksDB"}}) {
+    if (FindRow(scenarios.front(), role) == nullptr) {
+      absl::StrAppendFormat(&text, "  %-19s not compiled in: built without Debian's package\n",
+                            peer);
+    }
+  }
+  if (IsInMemory(options.directory)) {
+    text += "WARNING: this directory is in memory, where nothing is durable; use --dir\n";
+  }
+  return text + "\n";
+}
+
+ExitCode Run(const std::vector<std::string>&) {
+  const absl::StatusOr<RoundOptions> options = RoundOptionsFromFlags();
+  if (!options.ok()) return Fail(kName, options.status());
+  const auto remove = absl::MakeCleanup([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(options->directory, ignored);
+  });
+  std::vector<Scenario> scenarios = StandardScenarios();
+  const bool json = absl::GetFlag(FLAGS_json);
+  Output output;
+  if (!json) {
+    output.Write(Introduction(*options, scenarios));
+    output.Flush();
+  }
+  if (absl::Status status = RunAll(*options, &scenarios); !status.ok()) return Fail(kName, status);
+  const std::vector<std::string> failures =
+      absl::GetFlag(FLAGS_check) ? FailedAims(scenarios) : std::vector<std::string>();
+  if (json) {
+    nlohmann::ordered_json document = JsonOf(*options, scenarios);
+    if (absl::GetFlag(FLAGS_check)) document["failed_aims"] = failures;
+    output.Write(JsonDocument(document));
+  } else {
+    for (const Scenario& scenario : scenarios) output.Write(TableOf(scenario) + "\n");
+  }
+  output.Flush();
+  for (const std::string& failure : failures) Complain(kName, "FAILED: " + failure);
+  return failures.empty() ? ExitCode::kFine : ExitCode::kUsage;
+}
+
+}  // namespace
+
+Command BenchCommand() {
+  return {
+      .name = kName,
+      .arguments = "(no words)",
+      .summary = "compare with LevelDB, RocksDB and a bare write + fdatasync",
+      .help =
+          R"(Measures Millrace, the logs of LevelDB and RocksDB, and a loop of write and fdatasync, in turns in
+one directory: durable at 1, 8 and 64 producers, each of which waits for its record, and to the page
+cache at 4.
+
+  --dir=D      where; a new directory is made there and removed (default $TMPDIR or /tmp)
+  --seconds=S  of each measurement (default 0.8)
+  --rounds=R   how often each is taken (default 5; all together about 80 s)
+  --quick      3 rounds of 0.3 s: about 20 s
+  --check      exit with 1 unless Millrace is ahead of both peers everywhere, and at least twice as
+               fast as LevelDB with 64 durable producers
+  --json       one document
+)",
+      .flags = {"check", "dir", "json", "quick", "rounds", "seconds"},
+      .least_words = 0,
+      .most_words = 0,
+      .run = Run,
+  };
+}
+
+}  // namespace millrace

@@ -1,0 +1,43 @@
+#include "tools/millrace/output.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace millrace {
+namespace {
+
+constexpr size_t kBufferBytes = 64 * 1024;
+
+}  // namespace
+
+Output::~Output() { Flush(); }
+
+bool Output::Write(std::string_view bytes) {
+  if (reader_gone_ || !status_.ok()) return false;
+  buffer_.append(bytes);
+  return buffer_.size() < kBufferBytes || Flush();
+}
+
+bool Output::Flush() {
+  if (reader_gone_ || !status_.ok()) return false;
+  size_t done = 0;
+  while (done < buffer_.size()) {
+    const ssize_t written = write(STDOUT_FILENO, buffer_.data() + done, buffer_.size() - done);
+    if (written >= 0) {
+      done += static_cast<size_t>(written);
+    } else if (errno == EAGAIN) {
+      pollfd waited = {STDOUT_FILENO, POLLOUT, 0};
+      poll(&waited, 1, -1);
+    } else if (errno != EINTR) {
+      reader_gone_ = errno == EPIPE;
+      if (!reader_gone_) status_ = absl::ErrnoToStatus(errno, "write standard output");
+      break;
+    }
+  }
+  buffer_.clear();
+  return !reader_gone_ && status_.ok();
+}
+
+}  // namespace millrace
