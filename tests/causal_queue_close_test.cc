@@ -3,7 +3,6 @@
 // once and nothing is admitted after it; short-lived producers leave no memory behind. Method:
 // directed cases on one thread, then many threads that race with a close at a random moment.
 
-#include <gtest/gtest.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "gtest/gtest.h"
 #include "queue/atomics.h"
 #include "queue/causal_queue.h"
 #include "queue/credits.h"

@@ -4,8 +4,6 @@
 // unkind queue underneath. The same relay through the bare moodycamel queue and through a drain
 // with one pass only must show violations.
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <cstdint>
 #include <iostream>
@@ -13,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "gtest/gtest.h"
 #include "queue/atomics.h"
 #include "queue/causal_queue.h"
 #include "queue/credits.h"
@@ -115,9 +114,10 @@ TEST(OnePassRelayTest, ADrainWithOnePassBreaksTheOrder) {
 TEST(RelayTest, NoticesEveryInversion) {
   std::atomic<uint64_t> enqueued{0};
   RelayResult result = RunRelay(
-      2, 100, [&] { return [&](uint64_t number) { enqueued.store(number); }; },
+      2, 100,
+      [&] { return [&](uint64_t number) { enqueued.store(number, std::memory_order_release); }; },
       [&](std::vector<uint64_t>* out) {
-        if (enqueued.load() != 100) return;
+        if (enqueued.load(std::memory_order_acquire) != 100) return;
         for (uint64_t number = 100; number != 0; --number) out->push_back(number);
       });
   EXPECT_EQ(result.violations, 99u);

@@ -3,8 +3,6 @@
 // step; one producer is held there while ten thousand elements of two others come out through a
 // consumer that sleeps whenever it finds nothing.
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -12,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "gtest/gtest.h"
 #include "queue/atomics.h"
 #include "queue/backing.h"
 #include "queue/causal_queue.h"

@@ -2,8 +2,6 @@
 // Method: handshakes in which each side waits for the other, so that one lost wake-up stops the
 // test (and its time limit reports it); with random pauses, to meet all stages of falling asleep.
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -11,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "gtest/gtest.h"
 #include "queue/atomics.h"
 #include "queue/causal_queue.h"
 #include "queue/credits.h"

@@ -2,7 +2,6 @@
 // slots than are ever lent at once, and a borrower that stops blocks nobody. Method: directed
 // cases, then many threads that check exclusiveness and carry a count in the slots.
 
-#include <gtest/gtest.h>
 #include <malloc.h>
 
 #include <atomic>
@@ -10,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "gtest/gtest.h"
 #include "queue/slot_pool.h"
 #include "tests/queue_relay.h"
 

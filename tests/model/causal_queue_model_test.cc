@@ -1,99 +1,22 @@
-// Goal: show that the shipping CausalQueue keeps its promises under weak memory, and that each
-// memory order it names is needed. Method: the explorer walks every execution of a few threads over
-// the shipping template, with the weakest queue underneath that keeps the contract of
-// queue/backing.h. Then each named order is weakened on purpose, one at a time, and the explorer
-// must find what breaks.
-
-#include <gtest/gtest.h>
+// Goal: show that the shipping CausalQueue respects happens-before, loses no wake-up and resolves
+// every append that races with a close, under weak memory, and that each memory order it names for
+// these is needed. Method: the explorer walks every execution of a few threads over the shipping
+// template, with the weakest queue underneath that keeps the contract of queue/backing.h. Then each
+// named order is weakened on purpose, one at a time, and the explorer must find what breaks.
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
-#include <iostream>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "queue/causal_queue.h"
+#include "gtest/gtest.h"
 #include "queue/credits.h"
-#include "queue/slot_pool.h"
-#include "tests/model/explorer.h"
 #include "tests/model/model_atomics.h"
-#include "tests/model/model_backing.h"
+#include "tests/model/queue_scenario.h"
 
 namespace millrace::model {
 namespace {
-
-using Queue = CausalQueue<uint32_t, ModelAtomics, ModelBacking>;
-using Bodies = std::vector<std::function<void()>>;
-
-constexpr Limits kSmall = {.records = 4, .bytes = 64, .per_producer = 8, .markers = 2};
-
-// Sets an order for the length of a test.
-class Weakened {
- public:
-  Weakened(std::memory_order* order, std::memory_order weaker) : order_(order), kept_(*order) {
-    *order = weaker;
-  }
-  ~Weakened() { *order_ = kept_; }
-
- private:
-  std::memory_order* const order_;
-  const std::memory_order kept_;
-};
-
-template <class Scenario>
-void ExpectHolds() {
-  Explorer explorer;
-  Exploration result = explorer.Explore<Scenario>();
-  EXPECT_EQ(result.violation, "");
-  for (const std::string& step : result.trace) std::cout << step << "\n";
-  EXPECT_TRUE(result.complete);
-  std::cout << result.executions << " executions, " << result.states << " states\n";
-}
-
-template <class Scenario>
-void ExpectBreaks(std::memory_order* order, std::memory_order weaker,
-                  const std::string& violation) {
-  Weakened weakened(order, weaker);
-  Explorer explorer;
-  Exploration result = explorer.Explore<Scenario>();
-  EXPECT_EQ(result.violation, violation);
-  std::cout << "found after " << result.executions << " executions\n";
-}
-
-void Require(bool condition, const char* what) {
-  if (!condition) Explorer::Current().Fail(what);
-}
-
-// A queue and up to three producers; what was emitted is kept in order.
-struct QueueScenario {
-  explicit QueueScenario(const Limits& limits = kSmall) : queue(limits) {
-    emitted.reserve(16);
-    for (auto& producer : producers) producer = queue.MakeProducer();
-  }
-
-  void Enqueue(std::size_t producer, uint32_t item) {
-    Require(queue.Enqueue(producers[producer], item), "enqueue failed");
-  }
-
-  std::size_t At(uint32_t item) const {
-    return std::find(emitted.begin(), emitted.end(), item) - emitted.begin();
-  }
-
-  void RequireAllOnce(std::size_t items) {
-    Require(emitted.size() == items, "lost or doubled");
-    for (uint32_t item = 1; item <= items; ++item) {
-      Require(std::count(emitted.begin(), emitted.end(), item) == 1, "lost or doubled");
-    }
-  }
-
-  Queue queue;
-  std::array<Queue::Producer, 3> producers;
-  std::vector<uint32_t> emitted;
-};
 
 // M3: y is enqueued by one who saw that the enqueue of x had returned. A third producer is needed:
 // its element z may lift the bound above y's stamp while x and y are both unseen.
@@ -121,9 +44,6 @@ struct Causality : QueueScenario {
   }
   ModelAtomic<uint32_t> baton{0};
 };
-
-constexpr char kEffectBeforeCause[] = "effect before cause";
-constexpr char kLostWakeUp[] = "all threads wait for ever";
 
 TEST(CausalQueueModelTest, EmitsCauseBeforeEffectWithOneDrainUnderWay) {
   ExpectHolds<Causality<1>>();
@@ -296,175 +216,6 @@ struct CloseRaceOfTwo : QueueScenario {
 
 TEST(CausalQueueModelTest, ResolvesTwoAppendsThatRaceWithCloseOnce) {
   ExpectHolds<CloseRaceOfTwo>();
-}
-
-// A producer whose enqueue fails gives its credits back, last of all and after the close.
-struct GiveBackAfterClose : QueueScenario {
-  GiveBackAfterClose() {
-    queue.TryAdmit(1, 1);
-    queue.Close();
-  }
-  Bodies Threads() {
-    return {[this] {
-              while (!queue.Finished()) queue.WaitForWork(kNoDeadline);
-              done.Read();
-            },
-            [this] {
-              done.Write(1);
-              queue.Return(1, 1);
-            }};
-  }
-  void Finally() {}
-  Cell<uint32_t> done;
-};
-
-TEST(CausalQueueModelTest, TheLastCreditsReturnedWakeTheConsumer) {
-  ExpectHolds<GiveBackAfterClose>();
-}
-
-// Who sees nothing in flight sees what was done with it, also when others returned theirs since.
-struct SeeWhatWasDone : QueueScenario {
-  SeeWhatWasDone() {
-    queue.TryAdmit(2, 2);
-    queue.Close();
-  }
-  Bodies Threads() {
-    return {[this] {
-              done.Write(1);
-              queue.Return(1, 1);
-            },
-            [this] { queue.Return(1, 1); },
-            [this] {
-              if (queue.Finished()) Require(done.Read() == 1, "not done");
-            }};
-  }
-  void Finally() {}
-  Cell<uint32_t> done;
-};
-
-TEST(CausalQueueModelTest, IdleShowsWhatWasDoneWithTheRecords) { ExpectHolds<SeeWhatWasDone>(); }
-
-TEST(CausalQueueModelTest, AReturnThatDoesNotReleaseHidesWhatWasDone) {
-  ExpectBreaks<SeeWhatWasDone>(&ModelOrders::kReturn, std::memory_order_relaxed, "data race");
-}
-
-TEST(CausalQueueModelTest, AnIdleThatDoesNotAcquireHidesWhatWasDone) {
-  ExpectBreaks<SeeWhatWasDone>(&ModelOrders::kIdle, std::memory_order_relaxed, "data race");
-}
-
-// M5: more takers than credits. All get theirs in the end, and never too many at once.
-template <std::size_t kTakers>
-struct CreditRace : QueueScenario {
-  static constexpr Limits kOne = {.records = 1, .bytes = 8, .per_producer = 8, .markers = 1};
-  CreditRace() : QueueScenario(kOne) {}
-  Bodies Threads() {
-    return Bodies(kTakers, [this] {
-      Require(queue.Admit(1, 8, kNoDeadline) == Admission::kAdmitted, "not admitted");
-      InFlight depth = queue.Depth();
-      Require(depth.records <= 1 && depth.bytes <= 8, "too many admitted");
-      queue.Return(1, 8);
-    });
-  }
-  void Finally() { Require(queue.Idle(), "credits lost"); }
-};
-
-TEST(CausalQueueModelTest, EveryTakerOfCreditsIsServed) { ExpectHolds<CreditRace<2>>(); }
-
-// One returns, one waits; the taker that waits must be woken by the return alone.
-struct WaitForCredit : QueueScenario {
-  WaitForCredit() : QueueScenario(CreditRace<1>::kOne) { queue.TryAdmit(1, 8); }
-  Bodies Threads() {
-    return {[this] { queue.Return(1, 8); },
-            [this] {
-              Require(queue.Admit(1, 8, kNoDeadline) == Admission::kAdmitted, "not admitted");
-            }};
-  }
-  void Finally() { Require(queue.Depth().records == 1, "miscounted"); }
-};
-
-TEST(CausalQueueModelTest, AReturnWakesTheOneWhoWaits) { ExpectHolds<WaitForCredit>(); }
-
-TEST(CausalQueueModelTest, AWeakerGiverFenceLosesAWakeUp) {
-  ExpectBreaks<WaitForCredit>(&ModelOrders::kGiverFence, std::memory_order_acq_rel, kLostWakeUp);
-}
-
-TEST(CausalQueueModelTest, AWeakerWaiterFenceLosesAWakeUp) {
-  ExpectBreaks<WaitForCredit>(&ModelOrders::kWaiterFence, std::memory_order_acq_rel, kLostWakeUp);
-}
-
-// A waiter for credits is told of a close.
-struct CloseWhileWaiting : QueueScenario {
-  CloseWhileWaiting() : QueueScenario(CreditRace<1>::kOne) { queue.TryAdmit(1, 8); }
-  Bodies Threads() {
-    return {[this] { queue.Close(); },
-            [this] { Require(queue.Admit(1, 8, kNoDeadline) == Admission::kClosed, "admitted"); }};
-  }
-  void Finally() { Require(!queue.Idle() && !queue.Finished(), "credits lost"); }
-};
-
-TEST(CausalQueueModelTest, CloseWakesTheOneWhoWaits) { ExpectHolds<CloseWhileWaiting>(); }
-
-// A producer that reached its cap waits for the drain alone: no credits return here.
-struct WaitForRoom : QueueScenario {
-  static constexpr Limits kTwo = {.records = 4, .bytes = 64, .per_producer = 2, .markers = 1};
-  WaitForRoom() : QueueScenario(kTwo) {}
-  Bodies Threads() {
-    return {[this] {
-              for (uint32_t item = 1; item <= 2; ++item) {
-                Require(queue.WaitForRoom(producers[0], kNoDeadline), "no room");
-                Enqueue(0, item);
-              }
-            },
-            [this] {
-              while (emitted.size() < 2) {
-                queue.WaitForWork(kNoDeadline);
-                queue.Drain(&emitted);
-              }
-            }};
-  }
-  void Finally() { Require(emitted == std::vector<uint32_t>({1, 2}), "order"); }
-};
-
-TEST(CausalQueueModelTest, AProducerAtItsCapGoesOnAfterADrain) { ExpectHolds<WaitForRoom>(); }
-
-// A slot's contents pass from borrower to borrower.
-struct Borrowers {
-  struct Slot {
-    Cell<uint32_t> uses;
-  };
-  Borrowers() { pool.Release(Take()); }
-  Slot* Take() {
-    return pool.Acquire([] { return Slot{}; });
-  }
-  void Use(int times) {
-    for (int i = 0; i < times; ++i) {
-      Slot* slot = Take();
-      slot->uses.Write(slot->uses.Read() + 1);
-      pool.Release(slot);
-    }
-  }
-  Bodies Threads() {
-    return {[this] { Use(1); }, [this] { Use(1); }};
-  }
-  void Finally() {
-    Slot* first = Take();
-    Slot* second = pool.size() == 2 ? Take() : nullptr;
-    uint32_t uses = first->uses.Read() + (second != nullptr ? second->uses.Read() : 0);
-    Require(uses == 2, "a slot was lent twice");
-    pool.Release(first);
-    if (second != nullptr) pool.Release(second);
-  }
-  SlotPool<Slot, ModelAtomics> pool;
-};
-
-TEST(SlotPoolModelTest, HandsContentsFromBorrowerToBorrower) { ExpectHolds<Borrowers>(); }
-
-TEST(SlotPoolModelTest, AReturnThatDoesNotReleaseIsADataRace) {
-  ExpectBreaks<Borrowers>(&ModelOrders::kPoolPush, std::memory_order_relaxed, "data race");
-}
-
-TEST(SlotPoolModelTest, ALoanThatDoesNotAcquireIsADataRace) {
-  ExpectBreaks<Borrowers>(&ModelOrders::kPoolPop, std::memory_order_relaxed, "data race");
 }
 
 }  // namespace

@@ -37,7 +37,9 @@
 #include <utility>
 #include <vector>
 
-#include "tests/model/fiber.h"
+#include "tests/model/choice_path.h"
+#include "tests/model/location_uses.h"
+#include "tests/model/model_thread.h"
 #include "tests/model/weak_memory.h"
 
 namespace millrace::model {
@@ -53,7 +55,7 @@ struct Exploration {
 class Explorer {
  public:
   using Bodies = std::vector<std::function<void()>>;
-  using Predicate = std::function<bool(uint64_t)>;
+  using Predicate = Thread::Predicate;
 
   static Explorer& Current() { return *current_explorer_; }
 
@@ -63,7 +65,7 @@ class Explorer {
     current_explorer_ = this;
     result_ = Exploration();
     storage_.resize(sizeof(Scenario) + alignof(Scenario));
-    uses_.assign(storage_.size(), Use());
+    uses_.Clear(storage_);
     Restart();
     do {
       Execute<Scenario>();
@@ -71,12 +73,10 @@ class Explorer {
     } while (result_.violation.empty() && result_.executions < most_executions && Advance());
     result_.complete = result_.violation.empty() && path_.empty();
     result_.states = seen_.size();
-    if (!result_.violation.empty()) {
-      // Once more, the same choices, with a record of each operation.
-      tracing_ = true;
-      Execute<Scenario>();
-      tracing_ = false;
-    }
+    // A violation is shown once more, the same choices, with a record of each operation.
+    tracing_ = !result_.violation.empty();
+    if (tracing_) Execute<Scenario>();
+    tracing_ = false;
     return std::move(result_);
   }
 
@@ -98,8 +98,7 @@ class Explorer {
       return 0;
     }
     std::size_t location = memory_.Create(value);
-    std::size_t offset = static_cast<const char*>(address) - storage_.data();
-    offset_[location] = offset < storage_.size() ? offset : kElsewhere;
+    uses_.Create(location, address);
     return location;
   }
 
@@ -107,7 +106,7 @@ class Explorer {
     ScheduleFor(location, Access::kRead);
     std::size_t oldest = memory_.Oldest(know(), location, order);
     if (self_ == kMain) oldest = memory_.last(location);
-    std::size_t message = oldest + Choose(memory_.last(location) - oldest + 1);
+    std::size_t message = oldest + path_.Choose(memory_.last(location) - oldest + 1);
     return Pick(location, message, order, "load");
   }
 
@@ -141,7 +140,7 @@ class Explorer {
     for (std::size_t i = oldest; i <= last && count < failures.size(); ++i) {
       if (memory_.value(location, i) != expected) failures[count++] = i;
     }
-    std::size_t choice = Choose(count + (can_succeed ? 1 : 0));
+    std::size_t choice = path_.Choose(count + (can_succeed ? 1 : 0));
     if (choice == count) {
       memory_.Update(know(), location, desired, success);
       Note("exchange", location, last, desired);
@@ -161,21 +160,21 @@ class Explorer {
   // A load that is repeated until `done(value)`: the thread blocks until it can end.
   uint64_t Await(std::size_t location, std::memory_order order, Predicate done) {
     if (self_ == kMain) return Load(location, order);
-    Mark(location, Access::kRead);
+    uses_.Mark(location, self_, Access::kRead);
     Thread& thread = threads_[self_];
-    thread.state = kAwaiting;
+    thread.state = Thread::kAwaiting;
     thread.location = location;
     thread.order = order;
     thread.done = std::move(done);
     Schedule();
-    thread.state = kReady;
+    thread.state = Thread::kReady;
     std::vector<std::size_t>& choices = thread.choices;
     choices.clear();
     for (std::size_t i = memory_.Oldest(know(), location, order); i <= memory_.last(location);
          ++i) {
       if (thread.done(memory_.value(location, i))) choices.push_back(i);
     }
-    return Pick(location, choices[Choose(choices.size())], order, "await");
+    return Pick(location, choices[path_.Choose(choices.size())], order, "await");
   }
 
   // The futex calls. The kernel checks the word under a lock that wakers take too, so the check
@@ -190,18 +189,18 @@ class Explorer {
     ScheduleFor(location, Access::kWrite);
     Thread& thread = threads_[self_];
     std::size_t oldest = std::max<std::size_t>(thread.know.current[location], wakers_[location]);
-    std::size_t message = oldest + Choose(memory_.last(location) - oldest + 1);
+    std::size_t message = oldest + path_.Choose(memory_.last(location) - oldest + 1);
     memory_.Read(thread.know, location, message, std::memory_order_relaxed);
     if (memory_.value(location, message) != expected) {
       Note("find changed", location, message, expected);
       return true;
     }
     Note("sleep", location, message, expected);
-    thread.state = has_deadline ? kDozing : kAsleep;
+    thread.state = has_deadline ? Thread::kDozing : Thread::kAsleep;
     thread.location = location;
     Dispatch();
-    bool timed_out = thread.state == kDozing;
-    thread.state = kReady;
+    bool timed_out = thread.state == Thread::kDozing;
+    thread.state = Thread::kReady;
     memory_.Read(thread.know, location,
                  std::max<std::size_t>(thread.know.current[location], wakers_[location]),
                  std::memory_order_relaxed);
@@ -217,14 +216,14 @@ class Explorer {
     std::array<std::size_t, kMostThreads> asleep;
     std::size_t count = 0;
     for (std::size_t i = 1; i < thread_count_; ++i) {
-      bool sleeps = threads_[i].state == kAsleep || threads_[i].state == kDozing;
+      bool sleeps = threads_[i].state == Thread::kAsleep || threads_[i].state == Thread::kDozing;
       if (sleeps && threads_[i].location == location) asleep[count++] = i;
     }
     if (how_many == Sleepers::kOne && count > 1) {
-      std::swap(asleep[0], asleep[Choose(count)]);
+      std::swap(asleep[0], asleep[path_.Choose(count)]);
       count = 1;
     }
-    for (std::size_t i = 0; i < count; ++i) threads_[asleep[i]].state = kReady;
+    for (std::size_t i = 0; i < count; ++i) threads_[asleep[i]].state = Thread::kReady;
   }
 
   // True if this thread's view holds the last message: what is unordered with it is a data race.
@@ -233,37 +232,12 @@ class Explorer {
   }
 
  private:
-  enum State { kReady, kAwaiting, kAsleep, kDozing, kDone };
-  struct Thread {
-    Fiber fiber;
-    Knowledge know;
-    uint64_t did = 0;  // hash of all that it did and saw
-    State state = kReady;
-    bool fresh = true;
-    std::size_t location = 0;  // that it waits for
-    std::memory_order order = std::memory_order_relaxed;
-    Predicate done;
-    std::vector<std::size_t> choices;
-    std::function<void()> body;
-  };
-  // Who used an atomic so far, in any execution.
-  struct Use {
-    uint32_t threads = 0;  // a bit each
-    bool written = false;
-    bool shared = false;  // by two threads, one of which writes
-  };
-  enum class Access { kRead, kWrite };
-  struct Choice {
-    uint32_t chosen;
-    uint32_t count;
-  };
   static constexpr std::size_t kMain = 0;
-  static constexpr std::size_t kElsewhere = ~std::size_t{0};
 
   template <class Scenario>
   void Execute() {
     memory_.Clear();
-    depth_ = 0;
+    path_.Rewind();
     self_ = kMain;
     threads_[kMain].know.Clear();
     wakers_.fill(0);
@@ -277,8 +251,8 @@ class Explorer {
     for (std::size_t i = 1; i < thread_count_; ++i) {
       Thread& thread = threads_[i];
       thread.know = threads_[kMain].know;
-      thread.did = i;
-      thread.state = kReady;
+      thread.know.did = i;
+      thread.state = Thread::kReady;
       thread.fresh = true;
       thread.body = std::move(bodies[i - 1]);
       thread.fiber.Start(&RunThread, this);
@@ -287,9 +261,7 @@ class Explorer {
     Dispatch();
     self_ = kMain;
     if (ended_) {
-      for (std::size_t i = 1; i < thread_count_; ++i) {
-        threads_[kMain].know.Join(threads_[i].know);
-      }
+      for (std::size_t i = 1; i < thread_count_; ++i) know().Join(threads_[i].know);
       scenario->Finally();
     }
     scenario->~Scenario();
@@ -298,40 +270,28 @@ class Explorer {
   static void RunThread(void* explorer) {
     auto* self = static_cast<Explorer*>(explorer);
     self->threads_[self->self_].body();
-    self->threads_[self->self_].state = kDone;
+    self->threads_[self->self_].state = Thread::kDone;
     self->Dispatch();
   }
 
   Knowledge& know() { return threads_[self_].know; }
 
-  // Records an access. Returns whether it may conflict with another thread's.
-  bool Mark(std::size_t location, Access access) {
-    if (offset_[location] == kElsewhere) return true;
-    Use& use = uses_[offset_[location]];
-    use.threads |= 1u << self_;
-    use.written = use.written || access == Access::kWrite;
-    bool shared = use.written && (use.threads & (use.threads - 1)) != 0;
-    guessed_wrong_ = guessed_wrong_ || shared != use.shared;
-    use.shared = shared;
-    return shared;
-  }
-
   void ScheduleFor(std::size_t location, Access access) {
-    if (self_ != kMain && Mark(location, access)) Schedule();
+    if (self_ != kMain && uses_.Mark(location, self_, access)) Schedule();
   }
 
   // Every operation of a thread begins here: others may run first. Not at the first: there the
   // thread has just been chosen, and nothing has happened since.
   void Schedule() {
     Thread& thread = threads_[self_];
-    bool chosen = thread.fresh && thread.state == kReady;
+    bool chosen = thread.fresh && thread.state == Thread::kReady;
     thread.fresh = false;
     if (self_ != kMain && !chosen) Dispatch();
   }
 
   // Chooses who runs next and returns when the caller is chosen again; in main, when all is over.
   void Dispatch() {
-    if (depth_ == path_.size() && !tracing_ && !seen_.insert(Hash()).second) {
+    if (path_.OnNewGround() && !tracing_ && !seen_.insert(Hash()).second) {
       Leave();
       return;
     }
@@ -339,18 +299,16 @@ class Explorer {
     std::size_t count = 0;
     bool all_done = true;
     for (std::size_t i = 1; i < thread_count_; ++i) {
-      all_done = all_done && threads_[i].state == kDone;
+      all_done = all_done && threads_[i].state == Thread::kDone;
       if (CanRun(threads_[i])) ready[count++] = i;
     }
     if (count == 0) {
       ended_ = all_done;
-      if (!all_done) {
-        if (result_.violation.empty()) result_.violation = "all threads wait for ever";
-      }
+      if (!all_done && result_.violation.empty()) result_.violation = "all threads wait for ever";
       Leave();
       return;
     }
-    Resume(ready[Choose(count)]);
+    Resume(ready[path_.Choose(count)]);
   }
 
   void Resume(std::size_t next) {
@@ -366,8 +324,8 @@ class Explorer {
   }
 
   bool CanRun(const Thread& thread) const {
-    if (thread.state == kReady || thread.state == kDozing) return true;
-    if (thread.state != kAwaiting) return false;
+    if (thread.state == Thread::kReady || thread.state == Thread::kDozing) return true;
+    if (thread.state != Thread::kAwaiting) return false;
     std::size_t oldest = memory_.Oldest(thread.know, thread.location, thread.order);
     for (std::size_t i = oldest; i <= memory_.last(thread.location); ++i) {
       if (thread.done(memory_.value(thread.location, i))) return true;
@@ -379,7 +337,7 @@ class Explorer {
     uint64_t hash = memory_.Hash();
     for (std::size_t i = 1; i < thread_count_; ++i) {
       const Thread& thread = threads_[i];
-      hash = Mix(Mix(hash, thread.did), thread.state);
+      hash = Mix(Mix(hash, thread.know.did), thread.state);
       hash = thread.know.current.Hash(hash);
       hash = thread.know.acquired.Hash(hash);
       hash = thread.know.released.Hash(hash);
@@ -388,28 +346,19 @@ class Explorer {
     return hash;
   }
 
-  std::size_t Choose(std::size_t count) {
-    if (count == 1) return 0;
-    if (depth_ == path_.size()) path_.push_back({0, static_cast<uint32_t>(count)});
-    return path_[depth_++].chosen;
-  }
-
   void Restart() {
     seen_.clear();
-    path_.clear();
-    guessed_wrong_ = false;
+    path_.Clear();
+    uses_.GuessAgain();
   }
 
   // Prepares the next execution; returns false if there is none.
   bool Advance() {
-    if (guessed_wrong_) {
+    if (uses_.guessed_wrong()) {
       Restart();
       return true;
     }
-    while (!path_.empty() && path_.back().chosen + 1 == path_.back().count) path_.pop_back();
-    if (path_.empty()) return false;
-    ++path_.back().chosen;
-    return true;
+    return path_.Advance();
   }
 
   uint64_t Pick(std::size_t location, std::size_t message, std::memory_order order,
@@ -421,7 +370,7 @@ class Explorer {
   }
 
   void Note(const char* what, std::size_t location, std::size_t message, uint64_t value) {
-    uint64_t& did = threads_[self_].did;
+    uint64_t& did = know().did;
     did = Mix(Mix(Mix(did, static_cast<uint64_t>(what[0])), location), message);
     if (!tracing_) return;
     result_.trace.push_back("thread " + std::to_string(self_) + ": " + what + " location " +
@@ -435,16 +384,13 @@ class Explorer {
   std::array<Thread, kMostThreads> threads_;
   std::array<uint16_t, kMostLocations> wakers_{};  // the view of those who woke sleepers
   std::vector<char> storage_;                      // for the scenario
-  std::vector<Use> uses_;                          // by offset in storage_
-  std::array<std::size_t, kMostLocations> offset_{};
-  bool guessed_wrong_ = false;
+  LocationUses uses_;
   std::size_t thread_count_ = 1;
   std::size_t self_ = kMain;
   bool ended_ = false;
   bool tracing_ = false;
 
-  std::vector<Choice> path_;
-  std::size_t depth_ = 0;
+  ChoicePath path_;
   std::unordered_set<uint64_t> seen_;
   Exploration result_;
 };

@@ -2,8 +2,6 @@
 // Method: the litmus tests of the literature, each with the exact set of outcomes that C++20
 // allows, no more and no fewer; where the model is narrower than C++ the test says so.
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <atomic>
 #include <functional>
@@ -11,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "gtest/gtest.h"
 #include "tests/model/explorer.h"
 #include "tests/model/model_atomics.h"
 
@@ -18,11 +17,6 @@ namespace millrace::model {
 namespace {
 
 using std::memory_order;
-constexpr memory_order kRelaxed = memory_order::relaxed;
-constexpr memory_order kAcquire = memory_order::acquire;
-constexpr memory_order kRelease = memory_order::release;
-constexpr memory_order kAcqRel = memory_order::acq_rel;
-constexpr memory_order kSeqCst = memory_order::seq_cst;
 
 // What the threads of a litmus test share, and the registers that hold its outcome.
 struct Shared {
@@ -73,132 +67,145 @@ std::string ViolationOf(std::vector<Body> bodies) {
   return explorer.Explore<Litmus>().violation;
 }
 
-Outcomes StoreBuffering(memory_order store, memory_order fence, memory_order load) {
+Outcomes StoreBuffering(memory_order store_order, memory_order fence_order,
+                        memory_order load_order) {
   return OutcomesOf(2, {[=](Shared& s) {
-                          s.x.store(1, store);
-                          if (fence != kRelaxed) ModelAtomics::Fence(fence);
-                          s.r[0] = s.y.load(load);
+                          s.x.store(1, store_order);
+                          if (fence_order != memory_order::relaxed)
+                            ModelAtomics::Fence(fence_order);
+                          s.r[0] = s.y.load(load_order);
                         },
                         [=](Shared& s) {
-                          s.y.store(1, store);
-                          if (fence != kRelaxed) ModelAtomics::Fence(fence);
-                          s.r[1] = s.x.load(load);
+                          s.y.store(1, store_order);
+                          if (fence_order != memory_order::relaxed)
+                            ModelAtomics::Fence(fence_order);
+                          s.r[1] = s.x.load(load_order);
                         }});
 }
 
 TEST(LitmusTest, StoreBufferingShowsBothZeroUnlessSequentiallyConsistent) {
   const Outcomes all = {"00", "01", "10", "11"};
   const Outcomes strong = {"01", "10", "11"};
-  EXPECT_EQ(StoreBuffering(kRelaxed, kRelaxed, kRelaxed), all);
-  EXPECT_EQ(StoreBuffering(kRelease, kRelaxed, kAcquire), all);
-  EXPECT_EQ(StoreBuffering(kRelease, kAcqRel, kAcquire), all);
-  EXPECT_EQ(StoreBuffering(kRelaxed, kSeqCst, kRelaxed), strong);
-  EXPECT_EQ(StoreBuffering(kSeqCst, kRelaxed, kSeqCst), strong);
+  EXPECT_EQ(StoreBuffering(memory_order::relaxed, memory_order::relaxed, memory_order::relaxed),
+            all);
+  EXPECT_EQ(StoreBuffering(memory_order::release, memory_order::relaxed, memory_order::acquire),
+            all);
+  EXPECT_EQ(StoreBuffering(memory_order::release, memory_order::acq_rel, memory_order::acquire),
+            all);
+  EXPECT_EQ(StoreBuffering(memory_order::relaxed, memory_order::seq_cst, memory_order::relaxed),
+            strong);
+  EXPECT_EQ(StoreBuffering(memory_order::seq_cst, memory_order::relaxed, memory_order::seq_cst),
+            strong);
 }
 
 TEST(LitmusTest, OneFenceIsNotEnoughForStoreBuffering) {
   EXPECT_EQ(OutcomesOf(2, {[](Shared& s) {
-                             s.x.store(1, kRelaxed);
-                             ModelAtomics::Fence(kSeqCst);
-                             s.r[0] = s.y.load(kRelaxed);
+                             s.x.store(1, memory_order::relaxed);
+                             ModelAtomics::Fence(memory_order::seq_cst);
+                             s.r[0] = s.y.load(memory_order::relaxed);
                            },
                            [](Shared& s) {
-                             s.y.store(1, kRelaxed);
-                             ModelAtomics::Fence(kAcqRel);
-                             s.r[1] = s.x.load(kRelaxed);
+                             s.y.store(1, memory_order::relaxed);
+                             ModelAtomics::Fence(memory_order::acq_rel);
+                             s.r[1] = s.x.load(memory_order::relaxed);
                            }}),
             (Outcomes{"00", "01", "10", "11"}));
 }
 
-Outcomes MessagePassing(memory_order store, memory_order load) {
+Outcomes MessagePassing(memory_order store_order, memory_order load_order) {
   return OutcomesOf(2, {[=](Shared& s) {
-                          s.x.store(1, kRelaxed);
-                          s.y.store(1, store);
+                          s.x.store(1, memory_order::relaxed);
+                          s.y.store(1, store_order);
                         },
                         [=](Shared& s) {
-                          s.r[0] = s.y.load(load);
-                          s.r[1] = s.x.load(kRelaxed);
+                          s.r[0] = s.y.load(load_order);
+                          s.r[1] = s.x.load(memory_order::relaxed);
                         }});
 }
 
 TEST(LitmusTest, MessagePassingNeedsReleaseAndAcquire) {
   const Outcomes weak = {"00", "01", "10", "11"};
-  EXPECT_EQ(MessagePassing(kRelaxed, kRelaxed), weak);
-  EXPECT_EQ(MessagePassing(kRelease, kRelaxed), weak);
-  EXPECT_EQ(MessagePassing(kRelaxed, kAcquire), weak);
-  EXPECT_EQ(MessagePassing(kRelease, kAcquire), (Outcomes{"00", "01", "11"}));
+  EXPECT_EQ(MessagePassing(memory_order::relaxed, memory_order::relaxed), weak);
+  EXPECT_EQ(MessagePassing(memory_order::release, memory_order::relaxed), weak);
+  EXPECT_EQ(MessagePassing(memory_order::relaxed, memory_order::acquire), weak);
+  EXPECT_EQ(MessagePassing(memory_order::release, memory_order::acquire),
+            (Outcomes{"00", "01", "11"}));
 }
 
 Outcomes MessagePassingWithFences(memory_order writer, memory_order reader) {
   return OutcomesOf(2, {[=](Shared& s) {
-                          s.x.store(1, kRelaxed);
+                          s.x.store(1, memory_order::relaxed);
                           ModelAtomics::Fence(writer);
-                          s.y.store(1, kRelaxed);
+                          s.y.store(1, memory_order::relaxed);
                         },
                         [=](Shared& s) {
-                          s.r[0] = s.y.load(kRelaxed);
+                          s.r[0] = s.y.load(memory_order::relaxed);
                           ModelAtomics::Fence(reader);
-                          s.r[1] = s.x.load(kRelaxed);
+                          s.r[1] = s.x.load(memory_order::relaxed);
                         }});
 }
 
 TEST(LitmusTest, MessagePassingWithFencesNeedsBoth) {
   const Outcomes weak = {"00", "01", "10", "11"};
   const Outcomes strong = {"00", "01", "11"};
-  EXPECT_EQ(MessagePassingWithFences(kRelease, kAcquire), strong);
-  EXPECT_EQ(MessagePassingWithFences(kAcqRel, kAcqRel), strong);
-  EXPECT_EQ(MessagePassingWithFences(kSeqCst, kSeqCst), strong);
-  EXPECT_EQ(MessagePassingWithFences(kAcquire, kAcquire), weak);
-  EXPECT_EQ(MessagePassingWithFences(kRelease, kRelease), weak);
+  EXPECT_EQ(MessagePassingWithFences(memory_order::release, memory_order::acquire), strong);
+  EXPECT_EQ(MessagePassingWithFences(memory_order::acq_rel, memory_order::acq_rel), strong);
+  EXPECT_EQ(MessagePassingWithFences(memory_order::seq_cst, memory_order::seq_cst), strong);
+  EXPECT_EQ(MessagePassingWithFences(memory_order::acquire, memory_order::acquire), weak);
+  EXPECT_EQ(MessagePassingWithFences(memory_order::release, memory_order::release), weak);
 }
 
 TEST(LitmusTest, LoadBufferingIsNotProduced) {
   // C++ allows "11" here; this model does not produce it, and says so in weak_memory.h.
   EXPECT_EQ(OutcomesOf(2, {[](Shared& s) {
-                             s.r[0] = s.x.load(kRelaxed);
-                             s.y.store(1, kRelaxed);
+                             s.r[0] = s.x.load(memory_order::relaxed);
+                             s.y.store(1, memory_order::relaxed);
                            },
                            [](Shared& s) {
-                             s.r[1] = s.y.load(kRelaxed);
-                             s.x.store(1, kRelaxed);
+                             s.r[1] = s.y.load(memory_order::relaxed);
+                             s.x.store(1, memory_order::relaxed);
                            }}),
             (Outcomes{"00", "01", "10"}));
 }
 
 // r: what each of two readers saw of two independent writes, in opposite orders.
-Outcomes IndependentReads(memory_order store, memory_order load, memory_order fence) {
+Outcomes IndependentReads(memory_order store_order, memory_order load_order,
+                          memory_order fence_order) {
   auto reader = [=](ModelAtomic<uint32_t> Shared::*first, ModelAtomic<uint32_t> Shared::*second,
                     std::size_t at) {
     return [=](Shared& s) {
-      s.r[at] = (s.*first).load(load);
-      if (fence != kRelaxed) ModelAtomics::Fence(fence);
-      s.r[at + 1] = (s.*second).load(load);
+      s.r[at] = (s.*first).load(load_order);
+      if (fence_order != memory_order::relaxed) ModelAtomics::Fence(fence_order);
+      s.r[at + 1] = (s.*second).load(load_order);
     };
   };
-  return OutcomesOf(
-      4, {[=](Shared& s) { s.x.store(1, store); }, [=](Shared& s) { s.y.store(1, store); },
-          reader(&Shared::x, &Shared::y, 0), reader(&Shared::y, &Shared::x, 2)});
+  return OutcomesOf(4, {[=](Shared& s) { s.x.store(1, store_order); },
+                        [=](Shared& s) { s.y.store(1, store_order); },
+                        reader(&Shared::x, &Shared::y, 0), reader(&Shared::y, &Shared::x, 2)});
 }
 
 TEST(LitmusTest, IndependentReadersMayDisagreeUnlessSequentiallyConsistent) {
-  Outcomes acquire = IndependentReads(kRelease, kAcquire, kRelaxed);
+  Outcomes acquire =
+      IndependentReads(memory_order::release, memory_order::acquire, memory_order::relaxed);
   EXPECT_EQ(acquire.size(), 16u);
   EXPECT_TRUE(acquire.contains("1010"));
   Outcomes all_but_one = acquire;
   all_but_one.erase("1010");
-  EXPECT_EQ(IndependentReads(kRelaxed, kRelaxed, kSeqCst), all_but_one);
-  EXPECT_EQ(IndependentReads(kSeqCst, kSeqCst, kRelaxed), all_but_one);
+  EXPECT_EQ(IndependentReads(memory_order::relaxed, memory_order::relaxed, memory_order::seq_cst),
+            all_but_one);
+  EXPECT_EQ(IndependentReads(memory_order::seq_cst, memory_order::seq_cst, memory_order::relaxed),
+            all_but_one);
 }
 
 TEST(LitmusTest, OneLocationIsCoherent) {
   // CoRR: a thread never sees an older value after a newer one.
   Outcomes outcomes = OutcomesOf(2, {[](Shared& s) {
-                                       s.x.store(1, kRelaxed);
-                                       s.x.store(2, kRelaxed);
+                                       s.x.store(1, memory_order::relaxed);
+                                       s.x.store(2, memory_order::relaxed);
                                      },
                                      [](Shared& s) {
-                                       s.r[0] = s.x.load(kRelaxed);
-                                       s.r[1] = s.x.load(kRelaxed);
+                                       s.r[0] = s.x.load(memory_order::relaxed);
+                                       s.r[1] = s.x.load(memory_order::relaxed);
                                      }});
   EXPECT_EQ(outcomes, (Outcomes{"00", "01", "02", "11", "12", "22"}));
 }
@@ -207,140 +214,141 @@ TEST(LitmusTest, TwoPlusTwoWritesAreNarrowerThanCpp) {
   // C++ also allows "11" (each thread's second store ordered before the other's first); a model
   // whose new messages are always last cannot show it. The queue has no such stores.
   EXPECT_EQ(OutcomesOf(2, {[](Shared& s) {
-                             s.x.store(2, kRelaxed);
-                             s.y.store(1, kRelaxed);
-                             s.z.fetch_add(1, kAcqRel);
+                             s.x.store(2, memory_order::relaxed);
+                             s.y.store(1, memory_order::relaxed);
+                             s.z.fetch_add(1, memory_order::acq_rel);
                            },
                            [](Shared& s) {
-                             s.y.store(2, kRelaxed);
-                             s.x.store(1, kRelaxed);
-                             s.z.fetch_add(1, kAcqRel);
+                             s.y.store(2, memory_order::relaxed);
+                             s.x.store(1, memory_order::relaxed);
+                             s.z.fetch_add(1, memory_order::acq_rel);
                            },
                            [](Shared& s) {
-                             s.z.Await(2, kAcquire);
-                             s.r[0] = s.x.load(kRelaxed) - 1;
-                             s.r[1] = s.y.load(kRelaxed) - 1;
+                             s.z.Await(2, memory_order::acquire);
+                             s.r[0] = s.x.load(memory_order::relaxed) - 1;
+                             s.r[1] = s.y.load(memory_order::relaxed) - 1;
                            }}),
             (Outcomes{"00", "01", "10"}));
 }
 
-Outcomes ReleaseSequence(memory_order middle) {
+Outcomes ReleaseSequence(memory_order middle_order) {
   return OutcomesOf(2, {[](Shared& s) {
-                          s.x.store(1, kRelaxed);
-                          s.y.store(1, kRelease);
+                          s.x.store(1, memory_order::relaxed);
+                          s.y.store(1, memory_order::release);
                         },
-                        [=](Shared& s) { s.y.fetch_add(1, middle); },
+                        [=](Shared& s) { s.y.fetch_add(1, middle_order); },
                         [](Shared& s) {
-                          s.r[0] = s.y.load(kAcquire);
-                          s.r[1] = s.x.load(kRelaxed);
+                          s.r[0] = s.y.load(memory_order::acquire);
+                          s.r[1] = s.x.load(memory_order::relaxed);
                         }});
 }
 
 TEST(LitmusTest, AReadModifyWriteContinuesAReleaseSequence) {
   // y is 2 only if the addition read the released 1: then x is seen, whatever the addition's order.
   const Outcomes expected = {"00", "01", "10", "11", "21"};
-  EXPECT_EQ(ReleaseSequence(kRelaxed), expected);
-  EXPECT_EQ(ReleaseSequence(kAcqRel), expected);
+  EXPECT_EQ(ReleaseSequence(memory_order::relaxed), expected);
+  EXPECT_EQ(ReleaseSequence(memory_order::acq_rel), expected);
 }
 
 TEST(LitmusTest, AStoreByAnotherThreadEndsAReleaseSequence) {
   Outcomes outcomes = OutcomesOf(2, {[](Shared& s) {
-                                       s.x.store(1, kRelaxed);
-                                       s.y.store(1, kRelease);
+                                       s.x.store(1, memory_order::relaxed);
+                                       s.y.store(1, memory_order::release);
                                      },
                                      [](Shared& s) {
-                                       s.y.Await(1, kRelaxed);
-                                       s.y.store(2, kRelaxed);
+                                       s.y.Await(1, memory_order::relaxed);
+                                       s.y.store(2, memory_order::relaxed);
                                      },
                                      [](Shared& s) {
-                                       s.y.Await(2, kAcquire);
+                                       s.y.Await(2, memory_order::acquire);
                                        s.r[0] = 2;
-                                       s.r[1] = s.x.load(kRelaxed);
+                                       s.r[1] = s.x.load(memory_order::relaxed);
                                      }});
   EXPECT_EQ(outcomes, (Outcomes{"20", "21"}));
 }
 
 TEST(LitmusTest, ReadModifyWritesNeverReadTheSameValue) {
-  Body draw0 = [](Shared& s) { s.r[0] = s.x.fetch_add(1, kRelaxed); };
-  Body draw1 = [](Shared& s) { s.r[1] = s.x.fetch_add(1, kRelaxed); };
-  Body draw2 = [](Shared& s) { s.r[2] = s.x.fetch_add(1, kRelaxed); };
+  Body draw0 = [](Shared& s) { s.r[0] = s.x.fetch_add(1, memory_order::relaxed); };
+  Body draw1 = [](Shared& s) { s.r[1] = s.x.fetch_add(1, memory_order::relaxed); };
+  Body draw2 = [](Shared& s) { s.r[2] = s.x.fetch_add(1, memory_order::relaxed); };
   EXPECT_EQ(OutcomesOf(3, {draw0, draw1, draw2}),
             (Outcomes{"012", "021", "102", "120", "201", "210"}));
 }
 
 TEST(LitmusTest, ACompareExchangeMayFailOnAnOldValueButSucceedsOnTheLastOnly) {
   Outcomes outcomes =
-      OutcomesOf(2, {[](Shared& s) { s.x.store(1, kRelaxed); },
+      OutcomesOf(2, {[](Shared& s) { s.x.store(1, memory_order::relaxed); },
                      [](Shared& s) {
                        uint32_t expected = 1;
-                       s.r[0] = s.x.compare_exchange_strong(expected, 2, kRelaxed, kRelaxed);
+                       s.r[0] = s.x.compare_exchange_strong(expected, 2, memory_order::relaxed,
+                                                            memory_order::relaxed);
                        s.r[1] = expected;
                      }});
   EXPECT_EQ(outcomes, (Outcomes{"00", "11"}));
 }
 
 TEST(LitmusTest, CausalityIsTransitive) {
-  auto chain = [](memory_order second) {
+  auto chain = [](memory_order second_order) {
     return OutcomesOf(1, {[](Shared& s) {
-                            s.x.store(1, kRelaxed);
-                            s.y.store(1, kRelease);
+                            s.x.store(1, memory_order::relaxed);
+                            s.y.store(1, memory_order::release);
                           },
                           [=](Shared& s) {
-                            s.y.Await(1, kAcquire);
-                            s.z.store(1, second);
+                            s.y.Await(1, memory_order::acquire);
+                            s.z.store(1, second_order);
                           },
                           [](Shared& s) {
-                            s.z.Await(1, kAcquire);
-                            s.r[0] = s.x.load(kRelaxed);
+                            s.z.Await(1, memory_order::acquire);
+                            s.r[0] = s.x.load(memory_order::relaxed);
                           }});
   };
-  EXPECT_EQ(chain(kRelease), (Outcomes{"1"}));
-  EXPECT_EQ(chain(kRelaxed), (Outcomes{"0", "1"}));
+  EXPECT_EQ(chain(memory_order::release), (Outcomes{"1"}));
+  EXPECT_EQ(chain(memory_order::relaxed), (Outcomes{"0", "1"}));
 }
 
 TEST(LitmusTest, UnorderedPlainAccessIsADataRace) {
-  auto pass = [](memory_order store) {
+  auto pass = [](memory_order store_order) {
     return ViolationOf({[=](Shared& s) {
                           s.data.Write(1);
-                          s.x.store(1, store);
+                          s.x.store(1, store_order);
                         },
                         [](Shared& s) {
-                          s.x.Await(1, kAcquire);
+                          s.x.Await(1, memory_order::acquire);
                           s.data.Read();
                         }});
   };
-  EXPECT_EQ(pass(kRelease), "");
-  EXPECT_EQ(pass(kRelaxed), "data race");
+  EXPECT_EQ(pass(memory_order::release), "");
+  EXPECT_EQ(pass(memory_order::relaxed), "data race");
 }
 
 TEST(LitmusTest, AFutexWaitSeesTheChangeOrIsWoken) {
   Body waiter = [](Shared& s) {
-    while (s.x.load(kRelaxed) == 0) ModelAtomics::Wait(s.x, 0, kNoDeadline);
+    while (s.x.load(memory_order::relaxed) == 0) ModelAtomics::Wait(s.x, 0, kNoDeadline);
   };
   Body waker = [](Shared& s) {
-    s.x.store(1, kRelaxed);
+    s.x.store(1, memory_order::relaxed);
     ModelAtomics::WakeOne(s.x);
   };
   EXPECT_EQ(ViolationOf({waiter, waker}), "");
-  Body silent = [](Shared& s) { s.x.store(1, kRelaxed); };
+  Body silent = [](Shared& s) { s.x.store(1, memory_order::relaxed); };
   EXPECT_EQ(ViolationOf({waiter, silent}), "all threads wait for ever");
   Body early = [](Shared& s) {
     ModelAtomics::WakeOne(s.x);
-    s.x.store(1, kRelaxed);
+    s.x.store(1, memory_order::relaxed);
   };
   EXPECT_EQ(ViolationOf({waiter, early}), "all threads wait for ever");
 }
 
 TEST(LitmusTest, WakeOneWakesOneAndWakeAllWakesAll) {
   Body waiter = [](Shared& s) {
-    while (s.x.load(kRelaxed) == 0) ModelAtomics::Wait(s.x, 0, kNoDeadline);
+    while (s.x.load(memory_order::relaxed) == 0) ModelAtomics::Wait(s.x, 0, kNoDeadline);
   };
   Body one = [](Shared& s) {
-    s.x.store(1, kRelaxed);
+    s.x.store(1, memory_order::relaxed);
     ModelAtomics::WakeOne(s.x);
   };
   Body all = [](Shared& s) {
-    s.x.store(1, kRelaxed);
+    s.x.store(1, memory_order::relaxed);
     ModelAtomics::WakeAll(s.x);
   };
   EXPECT_EQ(ViolationOf({waiter, waiter, one}), "all threads wait for ever");
@@ -352,7 +360,7 @@ TEST(LitmusTest, AWaitWithADeadlineMayEndEitherWay) {
   Outcomes outcomes =
       OutcomesOf(1, {[=](Shared& s) { s.r[0] = ModelAtomics::Wait(s.x, 0, deadline); },
                      [](Shared& s) {
-                       s.x.store(1, kRelaxed);
+                       s.x.store(1, memory_order::relaxed);
                        ModelAtomics::WakeAll(s.x);
                      }});
   EXPECT_EQ(outcomes, (Outcomes{"0", "1"}));

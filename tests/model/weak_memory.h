@@ -80,9 +80,10 @@ struct Message {
 
 // What a thread knows of memory.
 struct Knowledge {
-  View current;   // bounds its loads; goes with its release stores
-  View acquired;  // what its relaxed loads saw besides; joined at an acquire fence
-  View released;  // as of its last release fence; goes with its relaxed stores
+  View current;      // bounds its loads; goes with its release stores
+  View acquired;     // what its relaxed loads saw besides; joined at an acquire fence
+  View released;     // as of its last release fence; goes with its relaxed stores
+  uint64_t did = 0;  // hash of all that the thread did and saw
 
   void Clear() { *this = Knowledge(); }
   void Join(const Knowledge& other) {
@@ -105,7 +106,7 @@ class Memory {
   // A new location, whose first message every thread may read.
   std::size_t Create(uint64_t value) {
     history_[locations_].push_back({value, View()});
-    history_hash_[locations_] = Mix(0, value);
+    history_hash_[locations_] = 0;
     return locations_++;
   }
 
@@ -167,7 +168,8 @@ class Memory {
     view.Raise(location, message);
     if (order == std::memory_order_seq_cst) sc_.Raise(location, message);
     history_[location].push_back({value, view});
-    history_hash_[location] = view.Hash(Mix(history_hash_[location], value));
+    // Not the value, which may be an address: who wrote it, having done what, says it all.
+    history_hash_[location] = view.Hash(Mix(history_hash_[location], who.did));
   }
 
   std::array<std::vector<Message>, kMostLocations> history_;
