@@ -61,7 +61,18 @@ class MillraceContestant : public Contestant {
     return "Millrace";
   }
 
-  std::string settings() const override { return "defaults; one Producer for each thread"; }
+  std::string settings() const override {
+    const std::string defaults = "defaults, one Producer for each thread";
+    switch (durability_) {
+      case Durability::kBuffered:
+        return defaults + "; timed until all is in the page cache";
+      case Durability::kWritten:
+        return defaults + "; each waits until the writer's thread has written its record";
+      case Durability::kDurable:
+        return defaults;
+    }
+    return defaults;
+  }
 
   absl::Status Open(const std::string& directory) override {
     // relaxed: no thread appends yet.

@@ -183,7 +183,8 @@ absl::Status ProduceFromAll(const AppendSettings& settings, Log* log, RecordInpu
 // Says what recovery had to decide, if anything.
 void MentionRecovery(const RecoveryReport& report) {
   if (report.outcome == RecoveryReport::Outcome::kRecovered || !report.lost.empty()) {
-    Complain(kName, report.ToString());
+    Complain(kName, "the log was not closed in order, or is damaged; recovery found:\n" +
+                        report.ToString());
   }
 }
 

@@ -95,21 +95,23 @@ nlohmann::ordered_json FrameJson(uint64_t segment, const FrameInfo& frame) {
 // Walks one segment. Sets `damaged` if it meets damage.
 absl::Status DumpSegment(LogReader* reader, uint64_t number, Output* output, bool* damaged) {
   const bool json = absl::GetFlag(FLAGS_json);
-  if (!json) {
-    output->Write(absl::StrFormat("segment %d\n%12s  %-9s %9s %9s  %s\n", number, "offset", "kind",
-                                  "bytes", "body", "meaning"));
-  }
+  bool titled = json;
   absl::Status status = reader->WalkSegment(number, [&](const FrameInfo& frame) {
     if (frame.kind == FrameInfo::Kind::kDamaged) *damaged = true;
     if (json) {
       output->Write(JsonLine(FrameJson(number, frame)));
       return;
     }
+    if (!titled) {
+      output->Write(absl::StrFormat("segment %d\n%12s  %-9s %9s %9s  %s\n", number, "offset",
+                                    "kind", "bytes", "body", "meaning"));
+      titled = true;
+    }
     output->Write(absl::StrFormat("%12d  %-9s %9d %9d  %s\n", frame.offset,
                                   FrameKindName(frame.kind), frame.bytes, frame.body_bytes,
                                   Explain(frame)));
   });
-  if (!json) output->Write("\n");
+  if (!json && titled) output->Write("\n");
   return status;
 }
 
