@@ -30,8 +30,17 @@ namespace {
 thread_local bool counting = false;
 thread_local uint64_t allocations = 0;
 thread_local uint64_t mutex_operations = 0;
+// How many more allocations of this thread succeed.
+thread_local uint64_t allocations_left = UINT64_MAX;
 
-void CountAllocation() { allocations += counting; }
+// Counts an allocation; false if it is to fail.
+bool CountAllocation() {
+  allocations += counting;
+  if (allocations_left == UINT64_MAX) return true;
+  if (allocations_left == 0) return false;
+  --allocations_left;
+  return true;
+}
 void CountMutexOperation() { mutex_operations += counting; }
 
 template <class Function>
@@ -50,33 +59,25 @@ void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
 void __libc_free(void*);
 
-void* malloc(size_t bytes) {
-  CountAllocation();
-  return __libc_malloc(bytes);
-}
+void* malloc(size_t bytes) { return CountAllocation() ? __libc_malloc(bytes) : nullptr; }
 void* calloc(size_t count, size_t bytes) {
-  CountAllocation();
-  return __libc_calloc(count, bytes);
+  return CountAllocation() ? __libc_calloc(count, bytes) : nullptr;
 }
 void* realloc(void* memory, size_t bytes) {
-  CountAllocation();
-  return __libc_realloc(memory, bytes);
+  return CountAllocation() ? __libc_realloc(memory, bytes) : nullptr;
 }
 void* memalign(size_t alignment, size_t bytes) {
-  CountAllocation();
-  return __libc_memalign(alignment, bytes);
+  return CountAllocation() ? __libc_memalign(alignment, bytes) : nullptr;
 }
 void* aligned_alloc(size_t alignment, size_t bytes) {
-  CountAllocation();
-  return __libc_memalign(alignment, bytes);
+  return CountAllocation() ? __libc_memalign(alignment, bytes) : nullptr;
 }
 int posix_memalign(void** memory, size_t alignment, size_t bytes) {
-  CountAllocation();
-  *memory = __libc_memalign(alignment, bytes);
+  *memory = !CountAllocation() ? nullptr : __libc_memalign(alignment, bytes);
   return *memory == nullptr ? ENOMEM : 0;
 }
 void free(void* memory) {
-  CountAllocation();  // to free takes the allocator's locks as well
+  allocations += counting;  // to free takes the allocator's locks as well
   __libc_free(memory);
 }
 
@@ -142,6 +143,34 @@ TEST(AllocationTest, TheCountersCount) {
   mutex.unlock();
   EXPECT_EQ(allocations, 4u);
   EXPECT_EQ(mutex_operations, 1u);
+}
+
+// Opens a log, appends with a new Producer while this thread has no more memory
+// than `allocations` allocations take, and again with memory. True if it failed.
+bool FailsAfter(uint64_t allocations_that_succeed) {
+  TempDirectory temp;
+  auto log = Log::Open(temp.Sub("log")).value();
+  const std::string payload(20000, 'x');
+  allocations_left = allocations_that_succeed;
+  auto producer = log->NewProducer();
+  absl::Status status = producer.status();
+  if (status.ok()) status = (*producer)->Append("small", kBuffered).status();
+  const bool small = status.ok();
+  if (status.ok()) status = (*producer)->Append(payload, kBuffered).status();
+  allocations_left = UINT64_MAX;
+  EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status)) << status;
+  // What failed has left nothing behind, neither a record nor credits taken.
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(log->Append(payload).ok());
+  EXPECT_TRUE(log->Close(absl::Seconds(30)).ok());
+  EXPECT_EQ(log->last_durable(), 10u + small + status.ok());
+  return !status.ok();
+}
+
+TEST(AllocationTest, EachFailedAllocationIsAnErrorThatPasses) {
+  uint64_t failed = 0;
+  while (FailsAfter(failed)) ASSERT_LT(++failed, 100u);
+  // The lane, its memory, the Producer, a chunk of each kind.
+  EXPECT_GE(failed, 4u);
 }
 
 struct Load {

@@ -121,6 +121,7 @@ TEST_F(AppendAsyncTest, BlockedCallbackHoldsUpNoAppend) {
   ASSERT_TRUE(log_->AppendAsync("x", {}, [&](auto) { release.Await(); }).ok());
   for (SequenceNumber s = 2; s <= 50; ++s) EXPECT_EQ(log_->Append("y").value(), s);
   release.Set();
+  EXPECT_TRUE(log_->Close().ok());  // before `release` is gone
 }
 
 TEST_F(AppendAsyncTest, CloseWaitsForCallbacksUpToItsDeadline) {

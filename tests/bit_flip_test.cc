@@ -17,7 +17,8 @@
 // Method: a small log of which every byte's meaning is known (tests/flip_log.h).
 // Each bit of each of its files is flipped, and the log read from outside; a sample
 // is also opened for writing, under each policy. What is expected follows from the
-// meaning of the byte alone.
+// meaning of the byte alone. Unoptimized builds take every seventh bit where there
+// are only zeros without a meaning; sanitizers sample; the output says so.
 
 namespace millrace {
 namespace {
@@ -32,6 +33,10 @@ namespace {
 constexpr uint64_t kFrameStride = 7;
 constexpr uint64_t kZeroStride = 101;
 constexpr uint64_t kOpenStride = 101;
+#elif defined(__OPTIMIZE__)
+constexpr uint64_t kFrameStride = 1;
+constexpr uint64_t kZeroStride = 1;
+constexpr uint64_t kOpenStride = 97;
 #else
 constexpr uint64_t kFrameStride = 1;
 constexpr uint64_t kZeroStride = 7;  // where all bytes are zeros without a meaning

@@ -280,6 +280,22 @@ TEST_F(CursorTest, ForcedTrimmingIsDeliveredAsALoss) {
   ExpectRecords(*cursor, 41, 50);
 }
 
+TEST_F(CursorTest, TrimmingIsKnownAsSoonAsAFileIsGone) {
+  for (SequenceNumber last = 10; last <= 50; last += 10) writer_->AppendTo(last);
+  const auto cursor = MustOpen();
+  ExpectRecords(*cursor, 1, 5);
+  writer_->TrimQuietly();
+  // The file in which the cursor stands stays readable.
+  ExpectRecords(*cursor, 6, 20);
+  const auto entry = cursor->Next(kNow);
+  ASSERT_TRUE(entry.ok());
+  ASSERT_EQ(entry->kind, Entry::Kind::kLost);
+  EXPECT_EQ(entry->lost.cause, LossCause::kTrimmed);
+  EXPECT_EQ(entry->lost.first, 21);
+  EXPECT_EQ(entry->lost.last, 40);
+  ExpectRecords(*cursor, 41, 50);
+}
+
 TEST_F(CursorTest, CheckpointBeyondTheEndGoesBackToTheEnd) {
   writer_->AppendTo(3);
   ASSERT_TRUE(CursorFile::Open(*directory_, kLogId, "c", CursorCheckpoint{.committed = 9}).ok());

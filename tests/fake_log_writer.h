@@ -48,13 +48,15 @@ class FakeWriter {
     watermark->PublishDurable(last);
   }
 
-  // Gives up all segments but the last.
+  // Gives up all segments but the last, and says so afterwards, as a live writer does.
   void TrimAll() {
-    const SequenceNumber first = node_->first_sequence;
-    for (const auto& node : segments->DropBefore(first)) {
+    TrimQuietly();
+    watermark->PublishFirstRetained(node_->first_sequence);
+  }
+  void TrimQuietly() {
+    for (const auto& node : segments->DropBefore(node_->first_sequence)) {
       EXPECT_EQ(directory_.Unlink(SegmentName(node->number)), 0);
     }
-    watermark->PublishFirstRetained(first);
   }
 
   static constexpr SequenceNumber kRecordsPerSegment = 20;

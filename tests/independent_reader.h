@@ -281,9 +281,7 @@ inline void Reader::TakeCursors(const Files& files) {
     if (name.size() <= 7 || name.substr(name.size() - 7) != ".cursor") continue;
     const auto slot = Slot(bytes, "MILLRCUR", 0x6d696c6c63757200);
     if (!slot || slot->substr(24, 16) != log_id_) continue;
-    if (slot->substr(88, U(*slot, 20, 4)) + ".cursor" == name) {
-      Mark(U(*slot, 48, 8), U(*slot, 56, 8));
-    }
+    Mark(U(*slot, 48, 8), U(*slot, 56, 8));
   }
 }
 

@@ -6,13 +6,15 @@
 // by holding a thread at each step while others' records become durable. The rest
 // by records that say who wrote them.
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -144,7 +146,8 @@ INSTANTIATE_TEST_SUITE_P(
 class LogStallTest : public testing::TestWithParam<std::tuple<AppendStep, Way>> {};
 
 TEST_P(LogStallTest, ParkedProducerDelaysNobody) {
-  const auto [step, way] = GetParam();
+  const AppendStep step = std::get<0>(GetParam());
+  const Way way = std::get<1>(GetParam());
   constexpr uint64_t kOthersRecords = 10000;
   constexpr int kOthers = 4;
   TempDirectory temp;

@@ -82,6 +82,17 @@ class LogReaderTest : public testing::Test {
     calls_ = disk_.MutatingCalls();
   }
 
+  void StoreSuperblock(SequenceNumber first_retained, SequenceNumber mark) {
+    Superblock superblock;
+    superblock.log_id = kLogId;
+    superblock.generation = 2;
+    superblock.first_retained = first_retained;
+    superblock.mark = mark;
+    std::string bytes(kBlockBytes + kSlotBytes, '\0');
+    EncodeSuperblock(superblock, 0, std::span<char, kSlotBytes>(bytes.data(), kSlotBytes));
+    WriteFile(*directory_, "LOG", bytes);
+  }
+
   void ExpectUntouched() { EXPECT_EQ(disk_.MutatingCalls(), calls_); }
 
   SimFileSystem disk_;
@@ -288,6 +299,59 @@ TEST_F(LogReaderTest, NamesWhatIsLost) {
   disk_.DeleteFile("/log/" + SegmentName(1));
   const auto without = Open();
   EXPECT_EQ(ReadAll(*without), "lost 1..5 6 7 8");
+}
+
+TEST_F(LogReaderTest, FileThatIsGoneWasTrimmedIfTheSuperblockSaysSo) {
+  SegmentBuilder a(Header(1, 1));
+  Fill(a, 5);
+  SegmentHeader header = Header(2, 6);
+  header.predecessor = a.AsPredecessor();
+  SegmentBuilder b(header);
+  Fill(b, 8);
+  header = Header(3, 9);
+  header.predecessor = b.AsPredecessor();
+  SegmentBuilder c(header);
+  Fill(c, 9);
+  c.IdleMark();
+  Store(a), Store(b), Store(c);
+  const auto reader = Open();
+  ASSERT_TRUE(reader->Next().ok());
+  // By a live writer, and nobody has refreshed since.
+  StoreSuperblock(9, 9);
+  disk_.DeleteFile("/log/" + SegmentName(1));
+  disk_.DeleteFile("/log/" + SegmentName(2));
+  for (SequenceNumber s = 2; s <= 5; ++s) EXPECT_EQ((*reader->Next()).record.sequence, s);
+  const auto entry = reader->Next();
+  ASSERT_TRUE(entry.ok()) << entry.status();
+  ASSERT_EQ(entry->kind, Entry::Kind::kLost);
+  EXPECT_EQ(entry->lost.cause, LossCause::kTrimmed);
+  EXPECT_EQ(entry->lost.first, 6);
+  EXPECT_EQ(entry->lost.last, 8);
+  EXPECT_EQ(ReadAll(*reader), "9");
+}
+
+TEST_F(LogReaderTest, AllThatCameAfterMayBeTrimmedAlready) {
+  SegmentBuilder a(Header(1, 1));
+  Fill(a, 2);
+  a.IdleMark();
+  Store(a);
+  const auto reader = Open();
+  EXPECT_EQ(ReadAll(*reader), "1 2");
+  // Segments 1 to 8 were filled and given up; 9 is begun and holds nothing yet.
+  SegmentHeader header = Header(9, 50);
+  header.first_retained = 50;
+  header.predecessor = {8, 108, 49, 8400, 1};
+  Store(SegmentBuilder(header));
+  StoreSuperblock(50, 49);
+  ASSERT_TRUE(reader->Refresh().ok());
+  EXPECT_EQ(reader->limit(), 49);
+  const auto entry = reader->Next();
+  ASSERT_TRUE(entry.ok()) << entry.status();
+  ASSERT_EQ(entry->kind, Entry::Kind::kLost);
+  EXPECT_EQ(entry->lost.cause, LossCause::kTrimmed) << entry->lost.ToString();
+  EXPECT_EQ(entry->lost.first, 3);
+  EXPECT_EQ(entry->lost.last, 49);
+  EXPECT_EQ(ReadAll(*reader), "");
 }
 
 TEST_F(LogReaderTest, WalkShowsEveryFrame) {

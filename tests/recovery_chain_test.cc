@@ -229,6 +229,17 @@ TEST_F(RecoveryChainTest, WhatLiesBehindACutIsDead) {
   EXPECT_EQ(log.next_sequence, 5u) << "the mark behind the cut is dead, too";
 }
 
+TEST_F(RecoveryChainTest, FramesBehindACutAreNotRevivedWhenTheHeaderThatCutIsLost) {
+  // A power cut tore record 4; segment 2 went on there, and now its file is gone.
+  const SegmentBuilder first = Segment(1, 5);
+  Put(first);
+  Flip(1, first.FrameBegin(4) + 40);
+  Put(Segment(3, 2, {2, 1002, 8, 9000, 0}).IdleMark());
+  const RecoveredLog log = Recover();
+  EXPECT_EQ(Chain(log), "1..3 9..10");
+  EXPECT_EQ(Lost(), "4..8 acknowledged missing segment");
+}
+
 TEST_F(RecoveryChainTest, ASegmentCutOffTheChainIsSetAsideNotDeleted) {
   const SegmentBuilder first = Segment(1, 5);
   Put(first);

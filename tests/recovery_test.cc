@@ -299,6 +299,13 @@ TEST_F(RecoveryTest, EveryTruncationOfALogLosesASuffixAndSaysSo) {
   }
 }
 
+TEST_F(RecoveryTest, ARecordWhereAFooterWouldStandIsNotReadPastTheEnd) {
+  // The file is cut behind the first 104 bytes of an intact, longer frame.
+  SegmentBuilder segment = Segment(1, 2).Record(std::string(5000, 'l'));
+  Put(1, segment.Bytes().substr(0, segment.FrameBegin(3) + FrameBytes(kFooterBodyBytes)));
+  EXPECT_EQ(Chain(Recover()), "1..2");
+}
+
 TEST_F(RecoveryTest, RecoveringTwiceFindsTheSame) {
   const auto segments = PutThree();
   Flip(2, segments[1].FrameBegin(3) + 40);

@@ -167,7 +167,7 @@ def layers(source):
 _FILE_CALL = (
     r"(?<![\w.>:])(?:::)?\b(open|openat|creat|read|pread|preadv2?|write|pwrite|pwritev2?|fsync|fdatasync|sync_file_range"
     r"|rename|renameat2?|link|unlink|unlinkat|truncate|ftruncate|fallocate|posix_fallocate|mkdir|mkdirat|rmdir"
-    r"|opendir|fdopendir|readdir|stat|fstat|lstat|flock|mmap|fopen|remove)\s*\("
+    r"|opendir|fdopendir|readdir|stat|fstat|lstat|flock|mmap(?!\s*\([^;]*MAP_ANONYMOUS)|fopen|remove)\s*\("
     r"|std::(?:(?:i|o|)fstream|filesystem|remove|rename)\b"
 )
 

@@ -28,10 +28,8 @@ class Completion {
 
   // Waits for Finish() and returns what it was given.
   SequenceNumber Await() {
-    for (int i = 0; i < StdAtomics::kSpins; ++i) {
-      if (Finished()) return result_;
-      StdAtomics::Relax();
-    }
+    // No spinning: a write is the least that is waited for, and the writer may need this processor.
+    if (Finished()) return result_;
     uint32_t seen = kPending;
     // relaxed, both: announces a sleeper in the word itself; the result is acquired below.
     word_.compare_exchange_strong(seen, kAsleep, std::memory_order_relaxed,

@@ -36,6 +36,17 @@ absl::StatusOr<CursorCheckpoint> FirstCheckpoint(const CursorContext& context,
       name, start.sequence, durable + 1));
 }
 
+// Trimming takes segments off the list, then deletes their files, and publishes
+// the number last. Who finds a file gone may be ahead of the number; the list is not.
+RecordReader::FirstRetained FirstRetainedOf(const CursorContext& context) {
+  return [segments = context.segments, watermark = context.watermark,
+          first_number = context.segments->First()->number] {
+    const std::shared_ptr<SegmentNode> first = segments->First();
+    const SequenceNumber published = watermark->first_retained();
+    return first->number == first_number ? published : std::max(published, first->first_sequence);
+  };
+}
+
 }  // namespace
 
 absl::Status RegisterCursors(Directory& directory, const LogId& log_id, CursorRegistry& registry) {
@@ -84,8 +95,7 @@ CursorState::CursorState(const CursorContext& context, const CursorOptions& opti
       options_(options),
       file_(std::move(file)),
       reader_(*context_.directory, context_.log_id, context_.segments->Find(checkpointed() + 1),
-              checkpointed() + 1,
-              [watermark = context_.watermark] { return watermark->first_retained(); }),
+              checkpointed() + 1, FirstRetainedOf(context_)),
       delivered_(checkpointed()),
       committed_(checkpointed()),
       last_checkpoint_(absl::Now()) {
@@ -116,11 +126,10 @@ absl::StatusOr<Entry> CursorState::Next(absl::Duration timeout) {
   }
 }
 
-Entry CursorState::RecordEntry() {
-  Entry entry;
-  entry.kind = Entry::Kind::kRecord;
-  entry.record = ToRecord(reader_.record());
-  delivered_ = entry.record.sequence;
+absl::StatusOr<Entry> CursorState::RecordEntry() {
+  absl::StatusOr<Entry> entry(absl::in_place);
+  ShowRecord(reader_.record(), &entry->record);
+  delivered_ = entry->record.sequence;
   return entry;
 }
 

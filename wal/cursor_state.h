@@ -62,7 +62,7 @@ class CursorState {
   SequenceNumber checkpointed() const { return file_->checkpoint().committed; }
 
  private:
-  Entry RecordEntry();
+  absl::StatusOr<Entry> RecordEntry();
   Entry LostEntry();
   absl::Status EndOfWait(Watermark::Wait wait) const;
 

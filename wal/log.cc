@@ -1,5 +1,6 @@
 #include "millrace/log.h"
 
+#include <new>
 #include <utility>
 
 #include "wal/check.h"
@@ -69,7 +70,10 @@ absl::StatusOr<std::unique_ptr<Producer>> Log::NewProducer() {
   if (!status.ok()) return status;
   absl::StatusOr<ProducerSlot*> slot = core_->Borrow();
   if (!slot.ok()) return slot.status();
-  return std::make_unique<Producer>(core_, *slot);
+  std::unique_ptr<Producer> producer(new (std::nothrow) Producer(core_, *slot));
+  if (producer != nullptr) return producer;
+  core_->Return(*slot);
+  return core_->out_of_memory();
 }
 
 absl::StatusOr<std::unique_ptr<Cursor>> Log::OpenCursor(std::string_view name,

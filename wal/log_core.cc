@@ -48,6 +48,8 @@ LogCore::LogCore(std::string directory, const Options& options)
     : directory_(std::move(directory)),
       options_(options),
       closed_error_(absl::CancelledError(absl::StrCat("log ", directory_, " is closed"))),
+      out_of_memory_(
+          absl::ResourceExhaustedError(absl::StrCat("log ", directory_, ": out of memory"))),
       max_body_bytes_(MaxBodyBytes(options)),
       chunks_(options.queue_bytes + kChunkSlackBytes),
       queue_(Limits{.records = options.queue_records, .bytes = options.queue_bytes}),
@@ -75,7 +77,7 @@ absl::StatusOr<std::shared_ptr<LogCore>> LogCore::Open(std::string directory,
 }
 
 absl::Status LogCore::Start(FileSystem& file_system) {
-  if (!queue_.ok()) return OutOfMemory();
+  if (!queue_.ok()) return out_of_memory_;
   const DirectoryMode mode = options_.create_mode == CreateMode::kMustExist
                                  ? DirectoryMode::kMustExist
                                  : DirectoryMode::kCreate;
@@ -115,10 +117,6 @@ absl::Status LogCore::EndError() const {
   return status;
 }
 
-absl::Status LogCore::OutOfMemory() const {
-  return absl::ResourceExhaustedError(absl::StrCat("log ", directory_, ": out of memory"));
-}
-
 absl::Status LogCore::TooLarge(uint64_t body_bytes) const {
   const bool by_segment = max_body_bytes_ == WalCore::MaxBodyBytes(options_);
   return absl::InvalidArgumentError(absl::StrCat(
@@ -133,14 +131,16 @@ absl::Status LogCore::TooLarge(uint64_t body_bytes) const {
 absl::StatusOr<ProducerSlot*> LogCore::Borrow() {
   ProducerSlot* slot = slots_.Acquire([this] { return ProducerSlot(&queue_, &chunks_); });
   if (slot == nullptr) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "log ", directory_, ": no producer to be had: ", SlotPool<ProducerSlot>::kMostSlots,
-        " are in use, or memory is out; destroy a Producer or append from fewer threads"));
+    constexpr uint32_t kMost = SlotPool<ProducerSlot>::kMostSlots;
+    if (slots_.size() < kMost) return out_of_memory_;
+    return absl::ResourceExhaustedError(
+        absl::StrCat("log ", directory_, ": ", kMost,
+                     " producers are in use; destroy one or append from fewer threads"));
   }
   if (!slot->lane.valid()) slot->lane = queue_.MakeProducer();
   if (slot->lane.valid()) return slot;
   slots_.Release(slot);
-  return OutOfMemory();
+  return out_of_memory_;
 }
 
 absl::StatusOr<SequenceNumber> LogCore::Append(ProducerSlot& slot, std::string_view payload,
@@ -180,7 +180,7 @@ absl::Status LogCore::Submit(ProducerSlot& slot, std::string_view payload,
   PendingAppend* append = Compose(slot, payload, options, callback, bytes);
   if (append == nullptr) {
     queue_.Return(1, charge);
-    return OutOfMemory();
+    return out_of_memory_;
   }
   append->charged_bytes = charge;
   AtAppendStep(AppendStep::kCopied);
@@ -189,7 +189,7 @@ absl::Status LogCore::Submit(ProducerSlot& slot, std::string_view payload,
     if (callback != nullptr) static_cast<CallbackAppend*>(append)->~CallbackAppend();
     chunk->Free(1);
     queue_.Return(1, charge);
-    return OutOfMemory();
+    return out_of_memory_;
   }
   AtAppendStep(AppendStep::kEnqueued);
   return absl::OkStatus();
@@ -260,7 +260,7 @@ absl::Status LogCore::Flush() {
     (*slot)->completion.Begin();
     if (!queue_.Enqueue((*slot)->lane, &(*slot)->flush)) {
       queue_.Return(1, 0);
-      status = OutOfMemory();
+      status = out_of_memory_;
     } else if ((*slot)->completion.Await() == kNoSequence) {
       status = EndError();
     }

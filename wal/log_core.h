@@ -80,6 +80,7 @@ class LogCore {
   // What a cursor needs; keeps `core` alive.
   static CursorContext ContextFor(const std::shared_ptr<LogCore>& core);
 
+  const absl::Status& out_of_memory() const { return out_of_memory_; }
   const RecoveryReport& recovery() const { return recovery_; }
   const std::string& directory() const { return directory_; }
   uint64_t max_body_bytes() const { return max_body_bytes_; }
@@ -97,12 +98,12 @@ class LogCore {
   absl::Status TooLarge(uint64_t body_bytes) const;
   PendingAppend* Compose(ProducerSlot& slot, std::string_view payload, const AppendOptions& options,
                          AppendCallback* callback, uint64_t bytes);
-  absl::Status OutOfMemory() const;
 
   const ForkGuard fork_guard_;
   const std::string directory_;
   const Options options_;
   const absl::Status closed_error_;
+  const absl::Status out_of_memory_;  // made ahead: a message needs memory
   const uint64_t max_body_bytes_;
   uint64_t body_seed_ = 0;
   RecoveryReport recovery_;

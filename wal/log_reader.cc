@@ -1,5 +1,7 @@
 #include "millrace/log_reader.h"
 
+#include <errno.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -21,7 +23,7 @@ namespace {
 
 // A live writer may move on while the directory is read, which can look like
 // damage. Damage stays what it is when looked at again.
-constexpr int kLooks = 4;
+constexpr int kLooks = 64;
 
 bool SameLosses(const RecoveryReport& a, const RecoveryReport& b) {
   return std::equal(a.lost.begin(), a.lost.end(), b.lost.begin(), b.lost.end(),
@@ -82,7 +84,9 @@ absl::Status LogReader::State::Recover(RecoveryReport* out) {
 absl::Status LogReader::State::RecoverSteadily(RecoveryReport* out) {
   absl::Status status = Recover(out);
   for (int look = 1; look < kLooks && (!status.ok() || !out->lost.empty()); ++look) {
-    if (absl::IsNotFound(status) || absl::IsUnimplemented(status)) break;
+    // A segment may also be trimmed between the listing and the look at it.
+    const bool passes = status.ok() || ErrnoOf(status) == ENOENT;
+    if (!passes) break;
     const bool settled_before = status.ok();
     const RecoveryReport before = std::move(*out);
     status = Recover(out);
@@ -101,7 +105,7 @@ SequenceNumber LogReader::State::Limit() const {
 
 void LogReader::State::ReadFrom(SequenceNumber next, const ReadPosition& hint) {
   reader.emplace(*directory, log.log_id, segments->Find(next), next,
-                 [this] { return scout->first_retained(); });
+                 [this] { return scout->LookAtFirstRetained(); });
   reader->UseHint(hint);
 }
 
@@ -130,18 +134,21 @@ SequenceNumber LogReader::next() const { return state_->reader->next_sequence();
 
 absl::StatusOr<Entry> LogReader::Next() {
   State& s = *state_;
-  Entry entry;
   switch (s.reader->Next(s.Limit())) {
-    case RecordReader::Kind::kRecord:
-      entry.record = ToRecord(s.reader->record());
+    case RecordReader::Kind::kRecord: {
+      absl::StatusOr<Entry> entry(absl::in_place);
+      ShowRecord(s.reader->record(), &entry->record);
       return entry;
-    case RecordReader::Kind::kLost:
+    }
+    case RecordReader::Kind::kLost: {
+      Entry entry;
       entry.kind = Entry::Kind::kLost;
       entry.lost = s.reader->lost();
       entry.lost.acknowledgement = entry.lost.last <= s.scout->mark()
                                        ? Acknowledgement::kAcknowledged
                                        : Acknowledgement::kUnknown;
       return entry;
+    }
     case RecordReader::Kind::kError:
       return s.reader->status();
     case RecordReader::Kind::kAtLimit:

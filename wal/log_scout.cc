@@ -25,6 +25,7 @@ LogScout::LogScout(Directory& directory, const RecoveredLog& log, RecoveryReport
       head_(log.chain.empty() ? std::optional<ChainSegment>() : log.chain.back()),
       mark_(log.mark),
       stated_mark_(log.mark),
+      known_(log.next_sequence - 1),
       readable_(log.chain.empty() ? kNoSequence : log.chain.back().last_sequence),
       first_retained_(log.first_retained),
       closed_(outcome == RecoveryReport::Outcome::kClean) {
@@ -43,6 +44,12 @@ absl::StatusOr<LogScout::News> LogScout::Look() {
   if (*follows) return News::kNewSegment;
   mark_ = stated_mark_;
   return News::kSeen;
+}
+
+SequenceNumber LogScout::LookAtFirstRetained() {
+  // An error leaves what was known before.
+  LookAtSuperblock().IgnoreError();
+  return first_retained_;
 }
 
 absl::Status LogScout::LookAtSuperblock() {
@@ -124,30 +131,36 @@ absl::StatusOr<bool> LogScout::SegmentFollows() {
   for (const std::string& name : names) {
     const std::optional<uint64_t> number = ParseSegmentName(name);
     if (!number.has_value() || (head_.has_value() && *number <= head_->number)) continue;
-    const absl::StatusOr<bool> holds = HoldsFrames(*number);
-    if (!holds.ok() || *holds) return holds;
+    const absl::StatusOr<bool> adds = AddsRecords(*number);
+    if (!adds.ok() || *adds) return adds;
   }
   return false;
 }
 
-// True if a group has been written to the segment. One that was only begun adds
-// nothing, and is begun long before its first record.
-absl::StatusOr<bool> LogScout::HoldsFrames(uint64_t number) {
+// True if there are records in the segment, or, by its header, before it, that are
+// not known here. One that was only begun adds nothing else.
+absl::StatusOr<bool> LogScout::AddsRecords(uint64_t number) {
   const std::string name = SegmentName(number);
   std::unique_ptr<File> file;
   const IoResult error = OpenFile(directory_, name, OpenMode::kRead, &file);
   if (error == -EMFILE || error == -ENFILE) return IoError("open", name, error);
+  // Gone since it was listed: trimmed, and so were records before it.
+  if (error == -ENOENT) return true;
   if (error < 0) return false;
+  const SequenceNumber known = std::max(known_, readable_);
   for (int copy = 0; copy < 2; ++copy) {
     std::array<char, kSegmentHeaderBytes> bytes;
     std::array<char, kFrameHeaderBytes> frame;
     SegmentHeader header;
     FrameHeader frame_header;
-    if (ReadFully(*file, copy * kBlockBytes, bytes) == static_cast<IoResult>(bytes.size()) &&
-        DecodeSegmentHeader(bytes, copy, &header) == HeaderStatus::kValid &&
-        header.state == SegmentState::kActive && header.log_id == log_id_ &&
-        header.number == number &&
-        ReadFully(*file, kFramesOffset, frame) == static_cast<IoResult>(frame.size()) &&
+    if (ReadFully(*file, copy * kBlockBytes, bytes) != static_cast<IoResult>(bytes.size()) ||
+        DecodeSegmentHeader(bytes, copy, &header) != HeaderStatus::kValid ||
+        header.state != SegmentState::kActive || header.log_id != log_id_ ||
+        header.number != number) {
+      continue;
+    }
+    if (header.first_sequence > known + 1) return true;
+    if (ReadFully(*file, kFramesOffset, frame) == static_cast<IoResult>(frame.size()) &&
         DecodeFrameHeader(frame.data(), SegmentSeed(log_id_, number, header.incarnation),
                           kFramesOffset, &frame_header) == FrameStatus::kValid) {
       return true;

@@ -36,6 +36,10 @@ class LogScout {
 
   absl::StatusOr<News> Look();
 
+  // Looks only for what was given up, which is said before the first file goes:
+  // to be asked when a file is gone.
+  SequenceNumber LookAtFirstRetained();
+
   SequenceNumber mark() const { return mark_; }          // the highest number known durable
   SequenceNumber readable() const { return readable_; }  // the last record that is there
   SequenceNumber first_retained() const { return first_retained_; }
@@ -46,7 +50,7 @@ class LogScout {
  private:
   absl::Status LookAtSuperblock();
   absl::StatusOr<bool> SegmentFollows();
-  absl::StatusOr<bool> HoldsFrames(uint64_t number);
+  absl::StatusOr<bool> AddsRecords(uint64_t number);
   absl::Status LookAtHead();
   uint64_t FrameBytesAt(uint64_t offset);
   void TakeGroup(const GroupBody& group);
@@ -57,6 +61,7 @@ class LogScout {
   const std::optional<ChainSegment> head_;
   SequenceNumber mark_;
   SequenceNumber stated_mark_;  // mark_, once it is known that no segment is missed
+  const SequenceNumber known_;  // the last number that recovery accounted for
   SequenceNumber readable_;
   SequenceNumber first_retained_;
   bool closed_;

@@ -215,9 +215,7 @@ std::optional<RecordReader::Kind> RecordReader::TakeFrame(const SegmentReader::S
   const FrameHeader& header = step.header;
   if (header.type == FrameType::kRecord) {
     if (header.sequence < next_) return std::nullopt;
-    const std::optional<RecordView> record = DecodeRecord(step.body(), header.flags);
-    WAL_CHECK(record.has_value());  // SegmentReader returns none that contradicts itself
-    entry_ = Entry{header.sequence, time_ns_, *record};
+    SetEntry(header.sequence, step.body(), header.flags);
     next_ = header.sequence + 1;
     return Kind::kRecord;
   }
@@ -230,6 +228,21 @@ std::optional<RecordReader::Kind> RecordReader::TakeFrame(const SegmentReader::S
     group_ = ReadPosition{node_->number, node_->incarnation, step.offset, header.sequence};
   }
   return std::nullopt;
+}
+
+void RecordReader::SetEntry(SequenceNumber sequence, std::string_view body, uint8_t flags) {
+  entry_.sequence = sequence;
+  entry_.time_ns = time_ns_;
+  if (flags == 0) {
+    // Most records by far.
+    entry_.record.key.reset();
+    entry_.record.attributes = {};
+    entry_.record.payload = body;
+    return;
+  }
+  const std::optional<RecordView> record = DecodeRecord(body, flags);
+  WAL_CHECK(record.has_value());  // SegmentReader returns none that contradicts itself
+  entry_.record = *record;
 }
 
 // Passes over the records of a batch that were returned before.
@@ -245,11 +258,8 @@ void RecordReader::BeginBatch(const SegmentReader::Step& step) {
 
 RecordReader::Kind RecordReader::DeliverBatched() {
   const uint32_t entry = BatchEntry(batch_.body, batch_.index);
-  const std::optional<RecordView> record =
-      DecodeRecord(batch_.body.substr(batch_.offset, EntryBytes(entry)),
-                   (entry & kBatchEntryHasExtras) != 0 ? kHasExtras : 0);
-  WAL_CHECK(record.has_value());  // SegmentReader returns no batch that contradicts itself
-  entry_ = Entry{next_, time_ns_, *record};
+  SetEntry(next_, batch_.body.substr(batch_.offset, EntryBytes(entry)),
+           (entry & kBatchEntryHasExtras) != 0 ? kHasExtras : 0);
   batch_.offset += EntryBytes(entry);
   ++batch_.index;
   ++next_;
@@ -315,16 +325,14 @@ RecordReader::Kind RecordReader::Fail(absl::Status status) {
   return Kind::kError;
 }
 
-Record ToRecord(const RecordReader::Entry& entry) {
-  Record record;
-  record.sequence = entry.sequence;
-  record.time = absl::FromUnixNanos(entry.time_ns);
-  record.key = entry.record.key;
-  record.payload = entry.record.payload;
+void ShowRecord(const RecordReader::Entry& entry, Record* record) {
+  record->sequence = entry.sequence;
+  record->time = absl::FromUnixNanos(entry.time_ns);
+  record->key = entry.record.key;
+  record->payload = entry.record.payload;
   std::string_view encoded = entry.record.attributes;
   Attribute attribute;
-  while (NextAttribute(&encoded, &attribute)) record.attributes.push_back(attribute);
-  return record;
+  while (NextAttribute(&encoded, &attribute)) record->attributes.push_back(attribute);
 }
 
 }  // namespace millrace

@@ -98,6 +98,7 @@ class RecordReader {
   std::optional<Kind> TakeDamage(const SegmentReader::Step& step, SequenceNumber highest,
                                  uint64_t end);
 
+  void SetEntry(SequenceNumber sequence, std::string_view body, uint8_t flags);
   Kind DeliverBatched();
   void BeginBatch(const SegmentReader::Step& step);
   Kind Lose(SequenceNumber last, uint64_t segment, uint64_t begin, uint64_t end, LossCause cause);
@@ -135,8 +136,14 @@ class RecordReader {
   absl::Status status_;
 };
 
-// As the public interface shows it. The views are those of `entry`.
-Record ToRecord(const RecordReader::Entry& entry);
+// As the public interface shows it: fills `record`, which is new. The views are
+// those of `entry`.
+void ShowRecord(const RecordReader::Entry& entry, Record* record);
+inline Record ToRecord(const RecordReader::Entry& entry) {
+  Record record;
+  ShowRecord(entry, &record);
+  return record;
+}
 
 }  // namespace millrace
 

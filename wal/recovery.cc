@@ -60,7 +60,7 @@ class FileSorter {
 
  private:
   absl::StatusOr<RecoveryVerdict::Fate> PlaceOf(const SegmentFile& file) const;
-  absl::StatusOr<Holds> HoldsOf(const SegmentFile& file) const;
+  absl::StatusOr<Holds> HoldsOfFile(const SegmentFile& file) const;
   bool NamedAsLost(uint64_t number) const;
 
   Directory& directory_;
@@ -76,7 +76,7 @@ bool FileSorter::NamedAsLost(uint64_t number) const {
                      [number](const ChainLink& link) { return link.lost_predecessor == number; });
 }
 
-absl::StatusOr<Holds> FileSorter::HoldsOf(const SegmentFile& file) const {
+absl::StatusOr<Holds> FileSorter::HoldsOfFile(const SegmentFile& file) const {
   switch (file.kind) {
     case Kind::kActive:
     case Kind::kHeaderLost: {
@@ -89,7 +89,7 @@ absl::StatusOr<Holds> FileSorter::HoldsOf(const SegmentFile& file) const {
         }
         return Holds::kDamage;
       }
-      return scan->records > 0 ? Holds::kRecords : Holds::kNothingNeeded;
+      return HoldsOf(*scan);
     }
     case Kind::kMisnamed:
       return file.header.number < lowest_needed_ ? Holds::kNothingNeeded : Holds::kRecords;
@@ -110,7 +110,7 @@ absl::StatusOr<RecoveryVerdict::Fate> FileSorter::PlaceOf(const SegmentFile& fil
   const bool trimmed = file.number < lowest_needed_;
   fate.place = trimmed && file.IsSegment() ? Place::kTrimmed : Place::kOffChain;
   if (fate.place == Place::kTrimmed) return fate;
-  absl::StatusOr<Holds> holds = HoldsOf(file);
+  absl::StatusOr<Holds> holds = HoldsOfFile(file);
   if (!holds.ok()) return holds.status();
   fate.holds = *holds;
   return fate;

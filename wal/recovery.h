@@ -46,8 +46,8 @@ struct RecoveredLog {
   // This log's files that hold nothing it still needs: prepared, empty, trimmed.
   // To be deleted once the new header is durable.
   std::vector<std::string> removable;
-  // Files that are cut off the log and hold intact records. To be renamed to
-  // `<name>.aside` once the new header is durable.
+  // Files that are cut off the log and hold records, intact or damaged. To be
+  // renamed to `<name>.aside` once the new header is durable.
   std::vector<std::string> set_aside;
   // kStopAtFirstLoss met a loss: the next segment begins epoch + 1, whose base is
   // predecessor.last_sequence.

@@ -329,9 +329,8 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
   if (mode_ == Mode::kDropping) report_->tail_records_dropped += link.withheld_records;
   if (fate.place == Place::kKept) return absl::OkStatus();
   fate.place = mode_ == Mode::kAside ? Place::kStopped : Place::kOffChain;
-  fate.holds = records > 0 ? Holds::kRecords : Holds::kNothingNeeded;
-  // What the mark says had been here is lost: not a file to be deleted.
-  if (records == 0 && chain_.mark >= link.first) fate.holds = Holds::kDamage;
+  fate.holds = link.scan.has_value() ? HoldsOf(*link.scan) : Holds::kNothingNeeded;
+  if (records > 0) fate.holds = Holds::kRecords;
   return absl::OkStatus();
 }
 
@@ -382,6 +381,11 @@ absl::StatusOr<RecoveryVerdict> ChainJudge::Walk() {
 }
 
 }  // namespace
+
+Holds HoldsOf(const SegmentScan& scan) {
+  if (scan.records > 0) return Holds::kRecords;
+  return scan.end_nonzero_bytes > 0 || !scan.holes.empty() ? Holds::kDamage : Holds::kNothingNeeded;
+}
 
 absl::StatusOr<RecoveryVerdict> JudgeChain(const RecoveryChain& chain,
                                            const RecoveryOptions& options, uint64_t boot_id,

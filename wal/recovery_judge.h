@@ -30,6 +30,9 @@ struct RecoveryVerdict {
   std::vector<Fate> links;  // of each link of the chain
 };
 
+// What a segment holds that is not part of what is kept.
+FileFateTable::Holds HoldsOf(const SegmentScan& scan);
+
 // Walks the numbers from first_retained up to the mark, and decides at every gap
 // what it means. Adds what is lost and what is cut to `report`.
 //

@@ -135,7 +135,7 @@ constexpr FileFateTable::Row kRows[] = {
     {kSegment, Bit(P::kOffChain), Bit(H::kNothingNeeded), F::kRemove, "begun, and nothing written"},
     {kSegment, Bit(P::kOffChain), Bit(H::kRecords), F::kSetAside,
      "cut off the log; intact records are not deleted for that"},
-    {kSegment, Bit(P::kOffChain), Bit(H::kDamage), F::kIgnore, "the remains of lost records"},
+    {kSegment, Bit(P::kOffChain), Bit(H::kDamage), F::kSetAside, "what may remain of lost records"},
     {kSegment, Bit(P::kStopped), kAny, F::kSetAside, "readable, but behind the first loss"},
 };
 }  // namespace fate

@@ -123,7 +123,7 @@ struct FileFateTable {
   enum class Holds : uint8_t {
     kNothingNeeded,  // no record that is not dead
     kRecords,        // intact records, dead or not
-    kDamage,         // bytes of acknowledged records that are lost
+    kDamage,         // no intact record, but bytes that may remain of some
   };
   enum class Fate : uint8_t { kKeep, kRemove, kSetAside, kIgnore };
   struct Row {

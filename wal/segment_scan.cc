@@ -62,13 +62,18 @@ void AddHole(const LostRange& range, SegmentScan* scan) {
   last.end = range.end;
 }
 
-// The 72 or 48 bytes of a mark's body, found at `frame`, if it validates there.
+// Whether the frame at `frame`, of which kLargestMarkBytes are there, is an intact
+// one of those that carry marks.
 bool IsIntactMark(const char* frame, const LogId& log_id, uint64_t segment_seed, uint64_t offset,
                   FrameHeader* header) {
-  return DecodeFrameHeader(frame, segment_seed, offset, header) == FrameStatus::kValid &&
-         header->body_checksum ==
-             BodyChecksum(BodySeed(log_id),
-                          std::string_view(frame + kFrameHeaderBytes, header->body_bytes));
+  if (DecodeFrameHeader(frame, segment_seed, offset, header) != FrameStatus::kValid) return false;
+  // By their types, the sizes of these bodies are known; others may go on beyond.
+  if (header->type != FrameType::kGroup && header->type != FrameType::kIdleMark &&
+      header->type != FrameType::kFooter) {
+    return false;
+  }
+  const std::string_view body(frame + kFrameHeaderBytes, header->body_bytes);
+  return header->body_checksum == BodyChecksum(BodySeed(log_id), body);
 }
 
 // Cheap: whether a mark's frame naming segment `number` may stand at `frame`.

@@ -223,6 +223,8 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
   const uint64_t file_bytes = std::max(NextFileBytes(), needed);
   const Predecessor predecessor = ActiveAsPredecessor();
   std::shared_ptr<SegmentNode> old_node = active_node_;
+  // By the groups of the segment that ends: the new one has none yet.
+  const Fill fill = NextFill();
   std::unique_ptr<SegmentWriter> old = std::move(active_);
   const uint64_t old_end = old->end();
   counters_.bytes_written += old->written_bytes();
@@ -234,7 +236,7 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
   if (old->unsynced_bytes() > 0) unsynced_segments_.push_back(std::move(old));
   old_node->Seal(old_end, next_ - 1, active_node_);
   ++counters_.rotations;
-  supply_->Expect(NextFileBytes(), NextFill());
+  supply_->Expect(NextFileBytes(), fill);
   return absl::OkStatus();
 }
 

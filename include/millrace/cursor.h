@@ -45,6 +45,7 @@ struct CursorStart {
   static CursorStart Earliest() { return {}; }  // the oldest record kept
   // The first record that becomes durable after the cursor is opened.
   static CursorStart Latest() { return {Kind::kLatest, kNoSequence}; }
+  // Record `s`, or the loss that names it; not beyond the next to become durable.
   static CursorStart At(SequenceNumber s) { return {Kind::kSequence, s}; }
 };
 

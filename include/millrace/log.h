@@ -44,8 +44,10 @@ enum class TrimMode : uint8_t {
 // Order: if one append returned before another was called, in any threads and
 // at any durability, it has the lower sequence number.
 //
-// Thread-safe. One Log at a time per directory, across processes. Starts three
-// threads, which block all signals: writer, preparer, callbacks (at its first use).
+// Thread-safe. One Log at a time per directory, across processes. Has up to three
+// threads, which block all signals: the writer, and from their first use on one
+// that prepares segments and one that runs callbacks. A child made by fork()
+// cannot use it: calls there are FailedPrecondition, and destroying it does nothing.
 class Log {
  public:
   // Opens or creates the log in `directory`, which is created if need be (its
@@ -106,7 +108,10 @@ class Log {
   // Opens the named cursor, creating it if it is new. `name`: 1 to 128 of
   // [A-Za-z0-9._-], the first not a dot.
   //
-  // Errors: InvalidArgument (name); Aborted (open elsewhere); I/O errors.
+  // Errors: InvalidArgument (name); Aborted (open elsewhere); OutOfRange (a new one
+  //   that is to start beyond the end); DataLoss (its file is damaged);
+  //   FailedPrecondition (its file is another log's or cursor's); Unimplemented (of
+  //   a newer version); I/O errors.
   absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name,
                                                      const CursorOptions& options = {});
 
