@@ -4,6 +4,7 @@
 // Method: a Log over the simulated disk, which knows what is durable, counts
 // calls, fails them, and can hold the writer inside one.
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -420,6 +421,26 @@ TEST_F(CommitterFailureTest, FailedLogGivesTheDirectoryFree) {
   disk_.ClearRules();
   auto again = Log::Open("/log", options_);
   EXPECT_TRUE(again.ok()) << again.status();
+}
+
+TEST_F(CommitterTest, TrimmingIsPublishedBeforeAnyFileGoes) {
+  options_.segment_bytes = options_.initial_segment_bytes = 8192;
+  Open();
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(log_->Append(std::string(1000, 'x')).ok());
+  std::atomic<int> gone{0};
+  std::atomic<SequenceNumber> lowest{kMaxSequence};
+  disk_.SetHook([&](const FileCall& call) {
+    if ((call.op == FileOp::kUnlink || call.op == FileOp::kRename) && call.name.ends_with(".seg")) {
+      ++gone;
+      lowest = std::min(lowest.load(), log_->first_retained());
+    }
+    return SimVerdict::kProceed;
+  });
+  ASSERT_TRUE(log_->TrimBefore(40).ok());
+  ASSERT_TRUE(Eventually([&] { return gone > 0; }));
+  EXPECT_GT(lowest, 30u);
+  ASSERT_TRUE(log_->Close().ok());
+  disk_.SetHook(nullptr);
 }
 
 }  // namespace

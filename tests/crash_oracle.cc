@@ -174,6 +174,7 @@ void SimLog::IdleMark() { ASSERT_TRUE(core_->WriteIdleMark().ok()) << core_->sta
 void SimLog::Trim(SequenceNumber first_to_keep) {
   oracle_.TrimRequested(first_to_keep);
   ASSERT_TRUE(core_->TrimBefore(first_to_keep).ok()) << core_->status();
+  core_->ReleaseTrimmed();
   oracle_.Acknowledged(core_->last_durable());
 }
 

@@ -48,13 +48,11 @@ class FakeWriter {
     watermark->PublishDurable(last);
   }
 
-  // Gives up all segments but the last, and says so afterwards, as a live writer does.
+  // Gives up all segments but the last, and says so before their files go.
   void TrimAll() {
-    TrimQuietly();
+    const auto dropped = segments->DropBefore(node_->first_sequence);
     watermark->PublishFirstRetained(node_->first_sequence);
-  }
-  void TrimQuietly() {
-    for (const auto& node : segments->DropBefore(node_->first_sequence)) {
+    for (const auto& node : dropped) {
       EXPECT_EQ(directory_.Unlink(SegmentName(node->number)), 0);
     }
   }

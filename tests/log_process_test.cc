@@ -88,6 +88,9 @@ TEST_F(LogProcessTest, ForkedChildIsRefusedAndHarmsNothing) {
   Open();
   auto producer = log_->NewProducer().value();
   ASSERT_EQ(producer->Append("before").value(), 1u);
+  auto cursor = log_->OpenCursor("reader", {.checkpoint_records = 100}).value();
+  ASSERT_EQ(cursor->Next().value().record.payload, "before");
+  ASSERT_TRUE(cursor->Commit(1).ok());
   const int failed_check = InChild([&] {
     if (!absl::IsFailedPrecondition(log_->Append("child").status())) return 1;
     if (!absl::IsFailedPrecondition(producer->Append("child").status())) return 2;
@@ -97,12 +100,17 @@ TEST_F(LogProcessTest, ForkedChildIsRefusedAndHarmsNothing) {
     if (!absl::IsFailedPrecondition(log_->NewProducer().status())) return 6;
     if (!absl::IsFailedPrecondition(log_->OpenCursor("c").status())) return 7;
     if (!absl::IsFailedPrecondition(log_->Close())) return 8;
+    if (!absl::IsFailedPrecondition(cursor->Next().status())) return 9;
+    if (!absl::IsFailedPrecondition(cursor->Checkpoint())) return 10;
     // The destructors of what belongs to the parent do nothing.
+    cursor.reset();
     log_.reset();
     producer.reset();
     return 0;
   });
   EXPECT_EQ(failed_check, 0);
+  EXPECT_EQ(cursor->checkpointed(), 0u);
+  EXPECT_TRUE(cursor->Checkpoint().ok());
   EXPECT_EQ(producer->Append("after").value(), 2u);
   EXPECT_TRUE(log_->Close().ok());
 }

@@ -270,6 +270,7 @@ TEST_F(WalCoreTest, TrimIsDurableBeforeAnyFileGoes) {
   FillSegments(4);
   Watch();
   ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
+  core_->ReleaseTrimmed();
   const size_t first_sync = Find("sync " + SegmentName(5) + "@0");
   const size_t superblock = Find("sync LOG@0");
   size_t first_unlink = 0;
@@ -290,6 +291,7 @@ TEST_F(WalCoreTest, TrimmedSegmentsAreRecycled) {
   for (int i = 0; i < 6; ++i) {
     FillSegments(1);
     ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
+    core_->ReleaseTrimmed();
   }
   EXPECT_GT(core_->counters().recycled_segments, 2u);
   Crash();
@@ -305,6 +307,7 @@ TEST_F(WalCoreTest, DoesNotRecycleAFileWithASecondLink) {
       if (disk_.ReadFileBytes(Path(n)).has_value()) disk_.SetLinkCount(Path(n), 2);
     }
     ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
+    core_->ReleaseTrimmed();
   }
   EXPECT_EQ(core_->counters().recycled_segments, 0u);
 }
@@ -316,6 +319,7 @@ TEST_F(WalCoreTest, DoesNotRecycleWhatAReaderHolds) {
   for (int i = 0; i < 2; ++i) {
     FillSegments(1);
     ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
+    core_->ReleaseTrimmed();
   }
   FillSegments(1);
   EXPECT_EQ(core_->counters().recycled_segments, 0u);
@@ -332,6 +336,7 @@ TEST_F(WalCoreTest, DoesNotRecycleOnACopyOnWriteFileSystem) {
   for (int i = 0; i < 6; ++i) {
     FillSegments(1);
     ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
+    core_->ReleaseTrimmed();
   }
   EXPECT_EQ(core_->counters().recycled_segments, 0u);
   core_.reset();
@@ -454,6 +459,10 @@ TEST_F(WalCoreTest, StopAtFirstLossKeepsThePrefixAndSetsTheRestAside) {
   const std::vector<std::string> names = disk_.FileNames(kDirectory);
   EXPECT_TRUE(std::any_of(names.begin(), names.end(),
                           [](const std::string& n) { return n.ends_with(".aside"); }));
+  Superblock superblock;
+  ASSERT_EQ(*SuperblockFile::Load(core_->directory(), &superblock), HeaderStatus::kValid);
+  EXPECT_EQ(superblock.epoch, 2u);
+  EXPECT_EQ(superblock.epoch_base, kept);
   Commit("after");
   const std::string gap = "lost " + std::to_string(kept + 1) + ".." + std::to_string(last);
   std::vector<std::string> read = ReadAll();

@@ -260,6 +260,7 @@ absl::Status Committer::Trim(const Command& command) {
   sync_deadline_ = kNoDeadline;
   parts_.watermark->PublishDurable(core.last_durable());
   parts_.watermark->PublishFirstRetained(core.first_retained());
+  core.ReleaseTrimmed();
   PublishStats();
   return status;
 }

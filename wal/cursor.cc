@@ -36,15 +36,9 @@ absl::StatusOr<CursorCheckpoint> FirstCheckpoint(const CursorContext& context,
       name, start.sequence, durable + 1));
 }
 
-// Trimming takes segments off the list, then deletes their files, and publishes
-// the number last. Who finds a file gone may be ahead of the number; the list is not.
+// Published before any file goes, so who finds a file gone finds why.
 RecordReader::FirstRetained FirstRetainedOf(const CursorContext& context) {
-  return [segments = context.segments, watermark = context.watermark,
-          first_number = context.segments->First()->number] {
-    const std::shared_ptr<SegmentNode> first = segments->First();
-    const SequenceNumber published = watermark->first_retained();
-    return first->number == first_number ? published : std::max(published, first->first_sequence);
-  };
+  return [watermark = context.watermark] { return watermark->first_retained(); };
 }
 
 }  // namespace
@@ -106,7 +100,17 @@ CursorState::CursorState(const CursorContext& context, const CursorOptions& opti
 
 CursorState::~CursorState() { Checkpoint().IgnoreError(); }
 
+// In a forked child nobody would ever wake it, and the file is the parent's.
+absl::Status CursorState::CheckProcess() const {
+  if (!context_.process->Forked()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("cursor %s was opened by the process that this one was forked from, and is "
+                      "that one's: open the log after the fork",
+                      name()));
+}
+
 absl::StatusOr<Entry> CursorState::Next(absl::Duration timeout) {
+  if (absl::Status status = CheckProcess(); !status.ok()) return status;
   SequenceNumber limit = context_.watermark->last_durable();
   while (true) {
     switch (reader_.Next(limit)) {
@@ -173,6 +177,7 @@ absl::Status CursorState::Commit(SequenceNumber through) {
 }
 
 absl::Status CursorState::Checkpoint() {
+  if (absl::Status status = CheckProcess(); !status.ok()) return status;
   if (committed_ == checkpointed()) return absl::OkStatus();
   CursorCheckpoint checkpoint;
   checkpoint.epoch = context_.epoch;

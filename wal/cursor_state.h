@@ -14,6 +14,7 @@
 #include "millrace/sequence.h"
 #include "wal/cursor_file.h"
 #include "wal/cursor_registry.h"
+#include "wal/fork_guard.h"
 #include "wal/format.h"
 #include "wal/record_reader.h"
 #include "wal/segment_list.h"
@@ -30,6 +31,7 @@ struct CursorContext {
   std::shared_ptr<const SegmentList> segments;
   std::shared_ptr<const Watermark> watermark;
   std::shared_ptr<CursorRegistry> registry;
+  std::shared_ptr<const ForkGuard> process;
 };
 
 // Enters the checkpoints of all of the log's cursors into `registry`. For opening
@@ -65,6 +67,7 @@ class CursorState {
   absl::StatusOr<Entry> RecordEntry();
   Entry LostEntry();
   absl::Status EndOfWait(Watermark::Wait wait) const;
+  absl::Status CheckProcess() const;
 
   const CursorContext context_;
   const CursorOptions options_;

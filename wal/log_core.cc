@@ -325,6 +325,7 @@ CursorContext LogCore::ContextFor(const std::shared_ptr<LogCore>& core) {
   context.segments = core->core_->segments();
   context.watermark = std::shared_ptr<const Watermark>(core, &core->watermark_);
   context.registry = std::shared_ptr<CursorRegistry>(core, &core->cursors_);
+  context.process = std::shared_ptr<const ForkGuard>(core, &core->fork_guard_);
   return context;
 }
 

@@ -80,8 +80,12 @@ class WalCore {
   // back memory.
   absl::Status WriteIdleMark();
 
-  // Gives up whole segments that hold only records below `first_to_keep`.
+  // Gives up whole segments that hold only records below `first_to_keep`:
+  // first_retained() says durably how far that went. Their files stay until
+  // ReleaseTrimmed, so that readers can be told before any goes.
   absl::Status TrimBefore(SequenceNumber first_to_keep);
+  // Lets the files of trimmed segments be recycled or deleted.
+  void ReleaseTrimmed();
 
   // Writes and syncs everything and notes on disk that the log was closed in
   // order. Nothing may be called afterwards but the observers.
@@ -145,6 +149,8 @@ class WalCore {
   std::unique_ptr<SegmentWriter> active_;
   std::shared_ptr<SegmentNode> active_node_;
   std::shared_ptr<SegmentList> segments_;
+  // Trimmed, and not yet released.
+  std::vector<std::shared_ptr<SegmentNode>> trimmed_;
   // Rotated away from before all their bytes were synced, oldest first.
   std::vector<std::unique_ptr<SegmentWriter>> unsynced_segments_;
   bool durable_wanted_ = false;  // of what was added since the last Sync
