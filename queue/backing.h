@@ -14,10 +14,10 @@ namespace millrace {
 
 // What the causal queue needs from the queue underneath, and all it may rely on:
 //
-//   class Token                        one producer's sub-queue; movable; valid() unless memory
-//   failed Token MakeToken()                  any thread bool Enqueue(Token&, const E&)     one
-//   thread per token at a time; false if memory failed size_t Scan(E* out, size_t most)   one
-//   thread ever; one walk over all sub-queues
+// - `class Token`: one producer's sub-queue; movable; valid() unless memory failed.
+// - `Token MakeToken()`: any thread.
+// - `bool Enqueue(Token&, const E&)`: one thread per token at a time; false if memory failed.
+// - `size_t Scan(E* out, size_t most)`: one thread, ever; one walk over all sub-queues.
 //
 // Elements of one token come out in order. A scan that returns less than `most` has found every
 // element whose enqueue happened before the scan; of those enqueued while it runs it may find or

@@ -19,21 +19,12 @@
 #include "gtest/gtest.h"
 #include "tests/crash_oracle.h"
 #include "tests/sim_file_system.h"
+#include "tests/under_sanitizer.h"
 
 namespace millrace {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr uint64_t kBudgetDivisor = 16;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr uint64_t kBudgetDivisor = 16;
-#else
-constexpr uint64_t kBudgetDivisor = 1;
-#endif
-#else
-constexpr uint64_t kBudgetDivisor = 1;
-#endif
+constexpr uint64_t kBudgetDivisor = kUnderSanitizer ? 16 : 1;
 
 // One image in so many is recovered, appended to, and cut again.
 constexpr uint64_t kNestedEvery = 8;
