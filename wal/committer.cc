@@ -18,6 +18,10 @@ namespace {
 constexpr uint64_t kIdleChunkBytes = uint64_t{128} << 10;
 constexpr size_t kIdleElements = 4096;
 
+// From this many on, waking those who wait is left to a thread of its own: below,
+// handing over costs more than it saves.
+constexpr size_t kManyWaiters = 16;
+
 // The result of a flush: it has no number of its own, and kNoSequence is an error.
 constexpr SequenceNumber kFlushed = kMaxSequence;
 
@@ -121,8 +125,23 @@ void Committer::Sync() {
   // Published before anybody is told: whoever hears of a record also finds it.
   parts_.watermark->PublishDurable(parts_.core->last_durable());
   PublishStats();
-  for (PendingAppend* append : unsynced_) Finish(append);
+  for (PendingAppend* append : unsynced_) {
+    if (append->kind == PendingAppend::Kind::kRecordWithCallback) {
+      Finish(append);
+      continue;
+    }
+    durable_.push_back({append->completion, append->sequence});
+    releaser_.Add(append);
+  }
   unsynced_.clear();
+  WakeDurable();
+}
+
+// With many to wake, the next group begins meanwhile.
+void Committer::WakeDurable() {
+  if (durable_.size() >= kManyWaiters && wake_thread_.Take(&durable_)) return;
+  for (const WakeThread::Finished& f : durable_) f.completion->Finish(f.sequence);
+  durable_.clear();
 }
 
 // Tells the append's owner its number, or that the log has failed; the append is
@@ -266,6 +285,7 @@ absl::Status Committer::Trim(const Command& command) {
 }
 
 void Committer::End() {
+  wake_thread_.Stop();
   // Also after a failure: it gives the directory free and writes nothing then.
   absl::Status status = parts_.core->Close();
   if (!failed_ && status.ok()) {

@@ -19,6 +19,7 @@
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
 #include "wal/thread.h"
+#include "wal/wake_thread.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
 
@@ -79,6 +80,7 @@ class Committer {
   void Sync();
   void Rest();
   void Finish(PendingAppend* append);
+  void WakeDurable();
   void FinishGroup();
   void Fail(absl::Status status);
   void FailUnfinished();
@@ -97,6 +99,8 @@ class Committer {
   size_t finished_ = 0;                   // how many of drained_ are finished or in unsynced_
   std::vector<PendingAppend*> unsynced_;  // written, waiting for a sync, in order
   AppendReleaser releaser_;
+  std::vector<WakeThread::Finished> durable_;  // threads to be told that theirs is
+  WakeThread wake_thread_;
   CallbackAppend* oldest_callback_ = nullptr;
   CallbackAppend* newest_callback_ = nullptr;
   bool failed_ = false;
