@@ -29,7 +29,14 @@ using Deadline = std::chrono::steady_clock::time_point;
 inline constexpr Deadline kNoDeadline = Deadline::max();
 
 // The places inside an enqueue at which a test can hold a producer.
-enum class EnqueueStep { kBeforeStamp, kAfterStamp, kAfterEnqueue, kAfterFence, kBeforeWake };
+enum class EnqueueStep {
+  kBeforeStamp,
+  kAfterStamp,
+  kAfterEnqueue,
+  kAfterFence,
+  kBeforeWake,
+  kAfterNotify,  // the flag is down, the system call not yet made
+};
 
 // The memory orders on which the queue's correctness rests, each with the pair that needs it. They
 // have names so that tests/model can weaken them one at a time and show that each is needed; what

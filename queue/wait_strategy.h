@@ -45,17 +45,21 @@ class Sleeper {
     Atomics::Fence(Atomics::Orders::kProducerFence);
     Atomics::Step(EnqueueStep::kAfterFence);
     // relaxed: ordered by the fence above; nothing is read through the flag.
-    if (word_.load(std::memory_order_relaxed) == kAsleep) {
-      Atomics::Step(EnqueueStep::kBeforeWake);
-      Notify();
-    }
+    if (word_.load(std::memory_order_relaxed) == kAwake) return;
+    Atomics::Step(EnqueueStep::kBeforeWake);
+    // Everybody who finds the sleeper not yet awake makes the system call: whoever notified it
+    // first may have been stopped before his own.
+    // release: as in Notify().
+    word_.exchange(kNotified, Atomics::Orders::kNotify);
+    Atomics::Step(EnqueueStep::kAfterNotify);
+    Atomics::WakeOne(word_);
   }
 
   // Makes the present or else the next Sleep() return, for news that its search does not see.
   void Notify() {
-    // release: passes on what the caller did before; pairs with acquire in Sleep(). Of several
-    // notifiers only the one that finds the sleeper asleep makes the system call.
-    if (word_.exchange(kNotified, Atomics::Orders::kNotify) == kAsleep) Atomics::WakeOne(word_);
+    // release: passes on what the caller did before; pairs with acquire in Sleep(). Who finds the
+    // sleeper awake needs no system call: it looks at the word before it sleeps.
+    if (word_.exchange(kNotified, Atomics::Orders::kNotify) != kAwake) Atomics::WakeOne(word_);
   }
 
  private:

@@ -121,6 +121,8 @@ std::string StepName(const testing::TestParamInfo<EnqueueStep>& info) {
       return "AfterFence";
     case EnqueueStep::kBeforeWake:
       return "BeforeWake";
+    case EnqueueStep::kAfterNotify:
+      return "AfterNotify";
   }
   return "Unknown";
 }
@@ -128,7 +130,7 @@ std::string StepName(const testing::TestParamInfo<EnqueueStep>& info) {
 INSTANTIATE_TEST_SUITE_P(Steps, HeldProducerTest,
                          testing::Values(EnqueueStep::kBeforeStamp, EnqueueStep::kAfterStamp,
                                          EnqueueStep::kAfterEnqueue, EnqueueStep::kAfterFence,
-                                         EnqueueStep::kBeforeWake),
+                                         EnqueueStep::kBeforeWake, EnqueueStep::kAfterNotify),
                          StepName);
 
 }  // namespace

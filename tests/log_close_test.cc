@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -176,6 +177,33 @@ TEST_F(LogCloseTest, CloseLeavesNoThreadBehind) {
   EXPECT_GE(threads(), before + 2);
   ASSERT_TRUE(log_->Close().ok());
   EXPECT_EQ(threads(), before);
+}
+
+TEST(LogCloseDeadlineTest, HoldsBesideAnotherCloseThatWaitsForACallback) {
+  TempDirectory temp;
+  auto log = Log::Open(temp.Sub("log")).value();
+  std::atomic<bool> running{false};
+  std::atomic<bool> go{false};
+  ASSERT_TRUE(log->AppendAsync("x", {},
+                               [&](auto) {
+                                 running = true;
+                                 running.notify_all();
+                                 go.wait(false);
+                               })
+                  .ok());
+  running.wait(false);
+  std::thread patient([&] { log->Close().IgnoreError(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  auto hurried = std::async(std::launch::async, [&] { return log->Close(absl::Milliseconds(50)); });
+  const bool in_time = hurried.wait_for(std::chrono::seconds(3)) == std::future_status::ready;
+  EXPECT_TRUE(in_time) << "Close(50 ms) has not returned after 3 s";
+  go = true;
+  go.notify_all();
+  patient.join();
+  const absl::Status status = hurried.get();
+  if (in_time) {
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  }
 }
 
 }  // namespace

@@ -185,9 +185,9 @@ TEST_P(LogStallTest, ParkedProducerDelaysNobody) {
 }
 
 std::string StallName(const testing::TestParamInfo<LogStallTest::ParamType>& info) {
-  static constexpr const char* kNames[] = {"Borrowed",    "Admitted",   "Copied",
-                                           "BeforeStamp", "AfterStamp", "AfterEnqueue",
-                                           "AfterFence",  "BeforeWake", "Enqueued"};
+  static constexpr const char* kNames[] = {
+      "Borrowed",     "Admitted",   "Copied",     "BeforeStamp", "AfterStamp",
+      "AfterEnqueue", "AfterFence", "BeforeWake", "AfterNotify", "Enqueued"};
   return std::string(kNames[static_cast<int>(std::get<0>(info.param))]) +
          (std::get<1>(info.param) == Way::kLog ? "Log" : "Producer");
 }
@@ -198,7 +198,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      AppendStep::kCopied, AppendStep::kBeforeStamp,
                                      AppendStep::kAfterStamp, AppendStep::kAfterEnqueue,
                                      AppendStep::kAfterFence, AppendStep::kBeforeWake,
-                                     AppendStep::kEnqueued),
+                                     AppendStep::kAfterNotify, AppendStep::kEnqueued),
                      testing::Values(Way::kLog, Way::kProducer)),
     StallName);
 

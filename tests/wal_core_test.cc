@@ -299,6 +299,65 @@ TEST_F(WalCoreTest, TrimmedSegmentsAreRecycled) {
   EXPECT_TRUE(report_.lost.empty());
 }
 
+// Its mark does not fit, so it rotates; what that seals is not given up as well.
+TEST_F(WalCoreTest, TrimThatRotatesGivesUpOnlyWhatItNames) {
+  Open();
+  // 80 bytes of group and 40 of record each: 68 leave 32 bytes of a segment.
+  for (int i = 0; i < 2 * 68; ++i) Commit("8 bytes.");
+  ASSERT_EQ(core_->counters().rotations, 1u);
+  ASSERT_TRUE(core_->TrimBefore(core_->last_durable() + 1).ok());
+  core_->ReleaseTrimmed();
+  EXPECT_EQ(core_->counters().rotations, 2u);
+  EXPECT_EQ(core_->segments()->First()->first_sequence, core_->first_retained());
+  ASSERT_TRUE(core_->Close().ok());
+  options_.recovery_policy = RecoveryPolicy::kStrict;
+  Open();
+  EXPECT_TRUE(report_.lost.empty()) << report_.ToString();
+}
+
+TEST_F(WalCoreTest, StreamingReservesTheSegmentThatRotationNeedsAtOnce) {
+  options_.segment_bytes = 1 << 20;
+  options_.initial_segment_bytes = 128 << 10;
+  Open();
+  const uint64_t before = disk_.Calls(FileOp::kAllocate);
+  Commit(std::string(100'000, 's'));
+  Commit(std::string(100'000, 's'));
+  ASSERT_EQ(core_->counters().rotations, 1u);
+  // The one taken, which nobody had prepared, and the one prepared behind it.
+  EXPECT_EQ(disk_.Calls(FileOp::kAllocate), before + 2);
+}
+
+TEST_F(WalCoreTest, SegmentNumbersThatRunOutAreAnError) {
+  Open();
+  Commit("kept");
+  ASSERT_TRUE(core_->Close().ok());
+  disk_.WriteFileBytes(Path(kMaxSegmentNumber - 1), "");
+  Open();
+  absl::Status status;
+  for (int i = 0; i < 20 && status.ok(); ++i) {
+    status = Add(std::string(1000, 'n'), Durability::kDurable).status();
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+}
+
+TEST_F(WalCoreTest, SequenceNumbersThatRunOutAreAFinalError) {
+  Open();
+  Commit("kept");
+  ASSERT_TRUE(core_->Close().ok());
+  Superblock superblock;
+  superblock.log_id = core_->log_id();
+  superblock.generation = 1000;
+  superblock.mark = kMaxSequence - 1;
+  std::string slot(kSlotBytes, 0);
+  EncodeSuperblock(superblock, 0, std::span<char, kSlotBytes>(slot.data(), kSlotBytes));
+  disk_.WriteFileBytes(std::string(kDirectory) + "/LOG", slot);
+  Open();
+  EXPECT_EQ(Add("last", Durability::kDurable).value(), kMaxSequence);
+  const absl::Status refused = Add("beyond", Durability::kDurable).status();
+  EXPECT_TRUE(absl::IsOutOfRange(refused));
+  EXPECT_EQ(core_->Write(), refused);
+}
+
 TEST_F(WalCoreTest, DoesNotRecycleAFileWithASecondLink) {
   Open();
   for (int i = 0; i < 6; ++i) {

@@ -26,6 +26,7 @@ enum class AppendStep : uint8_t {
   kAfterEnqueue,
   kAfterFence,
   kBeforeWake,
+  kAfterNotify,
   kEnqueued,  // about to wait or to return
 };
 
@@ -47,9 +48,9 @@ struct AppendAtomics : StdAtomics {
                                          static_cast<int>(step)));
   }
 };
-static_assert(static_cast<int>(AppendStep::kBeforeWake) -
+static_assert(static_cast<int>(AppendStep::kAfterNotify) -
                   static_cast<int>(AppendStep::kBeforeStamp) ==
-              static_cast<int>(EnqueueStep::kBeforeWake));
+              static_cast<int>(EnqueueStep::kAfterNotify));
 
 // One record, batch or flush on its way from a producer to the writer. Lives in
 // the producer's memory, in front of the body; a flush in its slot.

@@ -98,15 +98,19 @@ void CallbackThread::Call(CallbackAppend* append) {
 }
 
 bool CallbackThread::Stop(Deadline deadline) {
-  MutexLock lock(&mu_);
-  stopped_ = true;
-  if (!thread_.started()) return true;
+  {
+    MutexLock lock(&mu_);
+    stopped_ = true;
+    if (!thread_.started()) return true;
+  }
   // release: orders all pushes before it; pairs with acquire in Run().
   stopping_.store(true, std::memory_order_release);
   sleeper_.Notify();
+  // Without the lock, behind which another call would wait beyond its deadline.
   // relaxed: joining the thread orders what it did.
   auto ended = [this] { return ended_.load(std::memory_order_relaxed); };
   if (!ended_waiters_.Await(ended, deadline)) return false;
+  MutexLock lock(&mu_);
   thread_.Join();
   return true;
 }

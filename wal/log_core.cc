@@ -295,17 +295,14 @@ absl::Status LogCore::Close(absl::Duration timeout) {
         "log ", directory_, " is still closing after ", absl::FormatDuration(timeout), ": ",
         queue_.Depth().records, " appends and flushes are under way; call Close again"));
   }
+  if (!callbacks_.Stop(deadline)) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("log ", directory_, ": a callback has not returned after ",
+                     absl::FormatDuration(timeout), "; call Close again"));
+  }
   {
     MutexLock lock(&close_mu_);
-    if (!ended_) {
-      committer_->Join();
-      if (!callbacks_.Stop(deadline)) {
-        return absl::DeadlineExceededError(
-            absl::StrCat("log ", directory_, ": a callback has not returned after ",
-                         absl::FormatDuration(timeout), "; call Close again"));
-      }
-      ended_ = true;
-    }
+    committer_->Join();
   }
   status = watermark_.status();
   return absl::IsCancelled(status) ? absl::OkStatus() : status;

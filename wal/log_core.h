@@ -118,8 +118,7 @@ class LogCore {
   CallbackThread callbacks_;
   std::unique_ptr<Committer> committer_;  // once the core is open
 
-  Mutex close_mu_;
-  bool ended_ ABSL_GUARDED_BY(close_mu_) = false;  // all threads are joined
+  Mutex close_mu_;  // around joining the writer
 };
 
 }  // namespace millrace

@@ -33,8 +33,8 @@ WalCore::~WalCore() {
   if (!closed_ && factory_ != nullptr) supply_->Detach();
 }
 
-absl::Status WalCore::BeginSegment(const Predecessor& predecessor, uint64_t file_bytes) {
-  absl::StatusOr<PreparedSegment> prepared = supply_->Take(file_bytes, NextFill());
+absl::Status WalCore::BeginSegment(const Predecessor& predecessor, uint64_t file_bytes, Fill fill) {
+  absl::StatusOr<PreparedSegment> prepared = supply_->Take(file_bytes, fill);
   if (!prepared.ok()) return prepared.status();
   if (prepared->origin == PreparedSegment::Origin::kRecycled) ++counters_.recycled_segments;
   SegmentHeader header;
@@ -58,7 +58,7 @@ absl::Status WalCore::BeginSegment(const Predecessor& predecessor, uint64_t file
 }
 
 Fill WalCore::NextFill() const {
-  if (active_ == nullptr || segment_groups_ == 0) return Fill::kZeros;
+  if (segment_groups_ == 0) return Fill::kZeros;
   const uint64_t mean = (active_->end() - kFramesOffset) / segment_groups_;
   return mean < kSmallGroupBytes ? Fill::kZeros : Fill::kReserve;
 }
@@ -95,12 +95,12 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
   const Fill fill = NextFill();
   std::unique_ptr<SegmentWriter> old = std::move(active_);
   const uint64_t old_end = old->end();
-  counters_.bytes_written += old->written_bytes();
-  status = BeginSegment(predecessor, file_bytes);
+  status = BeginSegment(predecessor, file_bytes, fill);
   if (!status.ok()) {
     active_ = std::move(old);
     return Fail(std::move(status));
   }
+  counters_.bytes_written += old->written_bytes();
   if (old->unsynced_bytes() > 0) unsynced_segments_.push_back(std::move(old));
   old_node->Seal(old_end, next_ - 1, active_node_);
   ++counters_.rotations;
@@ -113,7 +113,7 @@ absl::StatusOr<SequenceNumber> WalCore::Add(const PendingFrame& frame) {
   if (!status_.ok()) return status_;
   WAL_CHECK_LE(frame.body.size(), MaxBodyBytes(options_));
   if (next_ + frame.count - 1 > kMaxSequence) {
-    return absl::OutOfRangeError("the log's sequence numbers are used up: begin a new log");
+    return Fail(absl::OutOfRangeError("the log's sequence numbers are used up: begin a new log"));
   }
   if (!active_->Fits(frame.body.size())) {
     absl::Status status = Rotate(frame.body.size());
@@ -229,7 +229,7 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
     });
   }
   if (!status.ok()) return Fail(std::move(status));
-  for (std::shared_ptr<SegmentNode>& dropped : segments_->DropBefore(first_to_keep)) {
+  for (std::shared_ptr<SegmentNode>& dropped : segments_->DropBefore(first_retained_)) {
     trimmed_.push_back(std::move(dropped));
   }
   return absl::OkStatus();

@@ -115,7 +115,7 @@ class WalCore {
   absl::Status Begin(RecoveredLog recovered, RecoveryReport* report);
   absl::Status BeginChain(const RecoveredLog& recovered);
   absl::Status TidyUp(const RecoveredLog& recovered);
-  absl::Status BeginSegment(const Predecessor& predecessor, uint64_t file_bytes);
+  absl::Status BeginSegment(const Predecessor& predecessor, uint64_t file_bytes, Fill fill);
   absl::Status Rotate(uint64_t body_bytes);
   absl::Status SyncRetired();
   absl::Status Fail(absl::Status status);

@@ -124,8 +124,8 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
 }
 
 absl::Status WalCore::BeginChain(const RecoveredLog& recovered) {
-  absl::Status status =
-      BeginSegment(recovered.predecessor, kFramesOffset + options_.initial_segment_bytes);
+  absl::Status status = BeginSegment(recovered.predecessor,
+                                     kFramesOffset + options_.initial_segment_bytes, Fill::kZeros);
   if (!status.ok()) return status;
   std::shared_ptr<SegmentNode> next = active_node_;
   for (auto it = recovered.chain.rbegin(); it != recovered.chain.rend(); ++it) {

@@ -44,10 +44,12 @@ enum class TrimMode : uint8_t {
 // Order: if one append returned before another was called, in any threads and
 // at any durability, it has the lower sequence number.
 //
-// Thread-safe. One Log at a time per directory, across processes. Has up to three
+// Thread-safe. One Log at a time per directory, across processes. Has up to four
 // threads, which block all signals: the writer, and from their first use on one
-// that prepares segments and one that runs callbacks. A child made by fork()
-// cannot use it: calls there are FailedPrecondition, and destroying it does nothing.
+// that prepares segments, one that runs callbacks, and one that wakes waiters
+// when there are many. A child made by fork() cannot use it: calls there are
+// FailedPrecondition, and destroying it does nothing. Not to be destroyed in one
+// of its own callbacks: it would wait for itself, so that ends the process.
 class Log {
  public:
   // Opens or creates the log in `directory`, which is created if need be (its
@@ -83,7 +85,8 @@ class Log {
   // Blocks while the queue is full. On the callback thread it does not: a full
   // queue is ResourceExhausted there.
   // Errors: InvalidArgument (larger than max_payload_bytes()); Cancelled (the
-  //   log is closing); the first I/O error, for good, once one has happened.
+  //   log is closing); ResourceExhausted (no memory, or 4096 threads are inside a
+  //   call); the first I/O error, for good, once one has happened.
   absl::StatusOr<SequenceNumber> Append(std::string_view payload,
                                         const AppendOptions& options = {});
 
