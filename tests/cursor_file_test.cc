@@ -10,6 +10,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "tests/file_call.h"
 #include "tests/segment_builder.h"
 #include "tests/sim_file_system.h"
 
@@ -63,6 +64,26 @@ TEST_F(CursorFileTest, NameRulesAreExact) {
 TEST_F(CursorFileTest, NewFileHoldsItsFirstCheckpointDurablyAtOnce) {
   ASSERT_TRUE(Open("c", 12).ok());
   // What a power cut leaves at the worst.
+  disk_.ForEachCrashImage(8, 1, [&](SimFileSystem& image, ImageId) {
+    Mount(image);
+    const auto file = Open("c", 99);
+    ASSERT_TRUE(file.ok()) << file.status();
+    EXPECT_EQ((*file)->checkpoint(), At(12));
+  });
+}
+
+TEST_F(CursorFileTest, FileIsDurableWhenOpenedAfterItsDirectoryCouldNotBeSynced) {
+  bool renamed = false;
+  disk_.SetHook([&](const FileCall& call) {
+    renamed = renamed || call.op == FileOp::kRename;
+    return SimVerdict::kProceed;
+  });
+  // The first is that of the file under its other name.
+  disk_.AddRule({.op = FileOp::kDirectorySync, .error = EIO, .first = 2});
+  EXPECT_FALSE(Open("c", 12).ok());
+  ASSERT_TRUE(renamed);
+  disk_.SetHook(nullptr);
+  ASSERT_TRUE(Open("c", 12).ok());
   disk_.ForEachCrashImage(8, 1, [&](SimFileSystem& image, ImageId) {
     Mount(image);
     const auto file = Open("c", 99);

@@ -85,7 +85,7 @@ class Builder {
     for (const int slot : {0, 1}) {
       CursorSlot cursor;
       cursor.log_id = core_->log_id();
-      cursor.generation = 7 + slot;
+      cursor.generation = 6 + slot;
       cursor.epoch = core_->epoch();
       cursor.committed = committed + slot;
       cursor.name = kCursorName;

@@ -43,10 +43,16 @@ inline std::optional<std::string> Block(const std::string& file, int copy, const
   return valid ? std::optional(block) : std::nullopt;
 }
 
-// Of two slots the valid one of the higher generation.
+// Of two slots the valid one of the higher generation; each has its place.
 inline std::optional<std::string> Slot(const std::string& file, const char* magic, uint64_t seed) {
-  const auto a = Block(file, 0, magic, seed);
-  const auto b = Block(file, 1, magic, seed);
+  const auto valid = [&](int slot) {
+    auto block = Block(file, slot, magic, seed);
+    const uint64_t generation = block ? U(*block, 40, 8) : 0;
+    if (generation == 0 || generation + 1 == 0 || generation % 2 != uint64_t(slot)) block.reset();
+    return block;
+  };
+  const auto a = valid(0);
+  const auto b = valid(1);
   if (!a || !b) return a ? a : b;
   return U(*a, 40, 8) > U(*b, 40, 8) ? a : b;
 }

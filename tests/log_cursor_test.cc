@@ -4,6 +4,7 @@
 // whose process is killed or whose power is cut.
 
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "millrace/log.h"
 #include "tests/sim_file_system.h"
 #include "tests/temp_directory.h"
+#include "wal/format.h"
 
 namespace millrace {
 namespace {
@@ -167,6 +169,31 @@ TEST(LogCursorTest, ForcedTrimmingUnderAReaderIsALossWithItsExactRange) {
     ++expected;
   }
   EXPECT_GT(trimmed, 1000);
+}
+
+// As after a backup was restored.
+TEST(LogCursorTest, BeyondTheEndSkipsNothingAppendedSinceTheLogWasOpened) {
+  SimFileSystem disk({.seed = 1});
+  {
+    const auto log = MustOpen("/log", SmallSegments(&disk));
+    Append(*log, 1, 5);
+    ASSERT_TRUE(log->OpenCursor("reader").ok());
+  }
+  std::string bytes = *disk.ReadFileBytes("/log/reader.cursor");
+  ASSERT_GE(bytes.size(), kBlockBytes + kSlotBytes);
+  const std::span<char, kSlotBytes> first(&bytes[kBlockBytes], kSlotBytes);
+  CursorSlot slot;
+  ASSERT_EQ(DecodeCursorSlot(first, 1, &slot), HeaderStatus::kValid);
+  slot.name = "reader";
+  slot.epoch = 9;
+  slot.committed = 8;
+  EncodeCursorSlot(slot, 1, first);
+  disk.WriteFileBytes("/log/reader.cursor", bytes);
+  const auto log = MustOpen("/log", SmallSegments(&disk));
+  Append(*log, 6, 15);
+  const auto cursor = log->OpenCursor("reader");
+  ASSERT_TRUE(cursor.ok()) << cursor.status();
+  Consume(**cursor, 6, 15);
 }
 
 TEST(LogCursorTest, OutlivesItsLog) {

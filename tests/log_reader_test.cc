@@ -377,7 +377,9 @@ TEST_F(LogReaderTest, WalkShowsEveryFrame) {
   EXPECT_EQ(walk(), headers + "group@8192+80 record@8272+64 " + rest + "end@12392+0 ");
   disk_.FlipBit("/log/" + SegmentName(1), 8272, 0);
   EXPECT_EQ(walk(), headers + "group@8192+80 damaged@8272+64 " + rest + "end@12392+0 ");
-  EXPECT_TRUE(absl::IsNotFound(reader->WalkSegment(7, [](const FrameInfo&) {})));
+  for (const uint64_t number : {uint64_t{0}, uint64_t{7}, kMaxSegmentNumber + 1}) {
+    EXPECT_TRUE(absl::IsNotFound(reader->WalkSegment(number, [](const FrameInfo&) {})));
+  }
   ExpectUntouched();
 }
 

@@ -123,6 +123,38 @@ TEST_F(SuperblockTest, ASlotInTheOthersPlaceIsNotValid) {
   EXPECT_EQ(Load(disk_).status, HeaderStatus::kDamaged);
 }
 
+TEST_F(SuperblockTest, AGenerationThatCannotStandInItsSlotIsDamage) {
+  struct Case {
+    int slot;
+    uint64_t generation;
+    HeaderStatus status;
+  };
+  constexpr uint64_t kLast = ~uint64_t{0};
+  for (const Case& c :
+       {Case{0, 0, HeaderStatus::kDamaged}, Case{1, 2, HeaderStatus::kDamaged},
+        Case{0, 3, HeaderStatus::kDamaged}, Case{1, kLast, HeaderStatus::kDamaged},
+        Case{0, 2, HeaderStatus::kValid}, Case{1, kLast - 2, HeaderStatus::kValid}}) {
+    Superblock superblock = First();
+    superblock.generation = c.generation;
+    std::string bytes(2 * kBlockBytes, '\0');
+    EncodeSuperblock(superblock, c.slot,
+                     std::span<char, kSlotBytes>(&bytes[c.slot * kBlockBytes], kSlotBytes));
+    disk_.WriteFileBytes("log/LOG", bytes);
+    EXPECT_EQ(Load(disk_).status, c.status) << c.slot << " " << c.generation;
+  }
+}
+
+TEST_F(SuperblockTest, GenerationsThatRunOutAreAFinalError) {
+  Superblock superblock = First();
+  superblock.generation = ~uint64_t{0} - 2;
+  Open(superblock);
+  ASSERT_TRUE(SetMark(1).ok());
+  const absl::Status refused = SetMark(2);
+  EXPECT_TRUE(absl::IsOutOfRange(refused)) << refused;
+  EXPECT_EQ(SetMark(3), refused);
+  EXPECT_EQ(Load(disk_).superblock.mark, 1u);
+}
+
 TEST_F(SuperblockTest, APowerCutInAnUpdateLeavesOneOfTheTwoStates) {
   ASSERT_TRUE(SetMark(1).ok());
   uint64_t seen_old = 0;

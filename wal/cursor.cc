@@ -43,12 +43,14 @@ RecordReader::FirstRetained FirstRetainedOf(const CursorContext& context) {
 
 }  // namespace
 
-absl::Status RegisterCursors(Directory& directory, const LogId& log_id, CursorRegistry& registry) {
+absl::Status RegisterCursors(Directory& directory, const LogId& log_id, SequenceNumber end,
+                             CursorRegistry& registry) {
   const absl::StatusOr<std::vector<StoredCursor>> cursors = ReadCursors(directory);
   if (!cursors.ok()) return cursors.status();
   for (const StoredCursor& cursor : *cursors) {
     if (cursor.BelongsTo(log_id)) {
-      registry.Set(cursor.name, cursor.checkpoint.committed);
+      const SequenceNumber written = cursor.checkpoint.committed;
+      registry.Set(cursor.name, std::min(written, end), written);
     } else if (cursor.status != HeaderStatus::kValid) {
       registry.Set(cursor.name, kNoSequence);
     }
@@ -68,10 +70,12 @@ absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(const CursorContext& context,
     if (is_new) context.registry->Remove(name);
     return file.status();
   }
-  // Beyond the end: the records that were consumed are gone, and their numbers
-  // will be given to others. The log's end is where it goes on.
+  // Beyond the end: the records that were consumed are gone, and their numbers were
+  // given to others since the log was opened, or will be. It goes on at the end that
+  // the log had then; for a file that was not yet there then, at the end there is.
   CursorCheckpoint checkpoint = (*file)->checkpoint();
-  const SequenceNumber end = context.watermark->last_written();
+  const SequenceNumber end = std::min(context.watermark->last_written(),
+                                      context.registry->Counted(name, checkpoint.committed));
   if (checkpoint.committed > end) {
     checkpoint = CursorCheckpoint{.epoch = context.epoch, .committed = end};
     if (absl::Status status = (*file)->Write(checkpoint); !status.ok()) return status;

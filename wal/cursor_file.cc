@@ -160,6 +160,9 @@ absl::StatusOr<std::unique_ptr<CursorFile>> CursorFile::Open(
   if (!contents.ok()) return contents.status();
   const StoredCursor stored = FromContents(name, *contents);
   if (absl::Status status = CheckStored(stored, log_id); !status.ok()) return status;
+  // Also of a file that was there: who made it may have failed to do it.
+  const IoResult synced = SyncDirectory(directory);
+  if (synced < 0) return IoError("sync directory of", file_name, synced);
   return std::unique_ptr<CursorFile>(new CursorFile(stored.name, log_id, *std::move(slots),
                                                     contents->generation, stored.checkpoint));
 }
@@ -185,10 +188,8 @@ absl::Status CursorFile::Create(Directory& directory, const LogId& log_id, std::
       !status.ok()) {
     return status;
   }
-  IoResult error = directory.Rename(new_name, file_name);
-  if (error < 0) return IoError("rename", new_name, error);
-  error = SyncDirectory(directory);
-  return error < 0 ? IoError("sync directory of", file_name, error) : absl::OkStatus();
+  const IoResult error = directory.Rename(new_name, file_name);
+  return error < 0 ? IoError("rename", new_name, error) : absl::OkStatus();
 }
 
 CursorFile::CursorFile(std::string name, const LogId& log_id, std::unique_ptr<SlotFile> slots,

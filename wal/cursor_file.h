@@ -88,6 +88,7 @@ class CursorFile {
   CursorFile(std::string name, const LogId& log_id, std::unique_ptr<SlotFile> slots,
              uint64_t generation, const CursorCheckpoint& checkpoint);
 
+  // The name is not yet durable.
   static absl::Status Create(Directory& directory, const LogId& log_id, std::string_view name,
                              const CursorCheckpoint& first);
 

@@ -36,8 +36,11 @@ struct CursorContext {
 
 // Enters the checkpoints of all of the log's cursors into `registry`. For opening
 // a log, before anything is trimmed. A cursor whose file is damaged holds
-// everything back; files of other logs do not count.
-absl::Status RegisterCursors(Directory& directory, const LogId& log_id, CursorRegistry& registry);
+// everything back; files of other logs do not count. Of a checkpoint beyond `end`, the
+// last number given so far, only what lies up to there counts: the numbers behind it
+// will be given to other records.
+absl::Status RegisterCursors(Directory& directory, const LogId& log_id, SequenceNumber end,
+                             CursorRegistry& registry);
 
 // Errors: as Log::OpenCursor.
 absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(const CursorContext& context,

@@ -90,7 +90,8 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   core_ = std::move(*core);
   body_seed_ = core_->body_seed();
   watermark_.Start(core_->last_durable(), core_->first_retained());
-  absl::Status status = RegisterCursors(core_->directory(), core_->log_id(), cursors_);
+  absl::Status status =
+      RegisterCursors(core_->directory(), core_->log_id(), core_->next_sequence() - 1, cursors_);
   if (!status.ok()) return status;
   const Committer::Parts parts = {core_.get(), &queue_,     &chunks_,
                                   &watermark_, &callbacks_, &cursors_};

@@ -265,6 +265,7 @@ absl::StatusOr<LogInventory> TakeInventory(Directory& directory) {
   absl::StatusOr<Listing> listing = ReadDirectory(directory, &inventory);
   if (!listing.ok()) return listing.status();
   inventory.exists = listing->superblock != HeaderStatus::kZero || !listing->files.empty();
+  inventory.exists = inventory.exists || !listing->cursors.empty();
   const std::optional<LogId> id = IdentifyLog(*listing, inventory.superblock);
   inventory.id_known = id.has_value();
   if (id.has_value()) inventory.log_id = *id;

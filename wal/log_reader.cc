@@ -282,6 +282,9 @@ absl::StatusOr<std::vector<CursorInfo>> LogReader::Cursors() {
 absl::Status LogReader::WalkSegment(uint64_t number,
                                     absl::FunctionRef<void(const FrameInfo&)> visit) {
   State& s = *state_;
+  if (number == 0 || number > kMaxSegmentNumber) {
+    return absl::NotFoundError(absl::StrFormat("no segment can have the number %d", number));
+  }
   const std::string name = SegmentName(number);
   std::unique_ptr<File> file;
   const IoResult error = OpenFile(*s.directory, name, OpenMode::kRead, &file);

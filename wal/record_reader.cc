@@ -15,6 +15,7 @@
 #include "wal/io.h"
 #include "wal/io_status.h"
 #include "wal/segment_name.h"
+#include "wal/segment_scan.h"
 
 namespace millrace {
 namespace {
@@ -111,7 +112,8 @@ void RecordReader::NextSegment() {
 RecordReader::Identity RecordReader::CheckHeader() {
   Identity identity = Identity::kUnknown;
   FileInfo info;
-  file_end_ = file_->Stat(&info) == 0 ? info.size : ~uint64_t{0} >> 1;
+  // A sparse file may be of any size, with next to nothing in it.
+  file_end_ = file_->Stat(&info) == 0 ? std::min(info.size, kMaxScanBytes) : kMaxScanBytes;
   for (int copy = 0; copy < 2; ++copy) {
     std::array<char, kSegmentHeaderBytes> bytes;
     const IoResult got = ReadFully(*file_, copy * kBlockBytes, bytes);
@@ -123,7 +125,7 @@ RecordReader::Identity RecordReader::CheckHeader() {
     }
     if (header.log_id == log_id_ && header.number == node_->number &&
         header.incarnation == node_->incarnation) {
-      file_end_ = std::max(header.capacity, kFramesOffset);
+      file_end_ = std::clamp(header.capacity, kFramesOffset, kMaxScanBytes);
       return Identity::kOurs;
     }
     identity = Identity::kForeign;

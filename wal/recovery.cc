@@ -26,13 +26,11 @@ class FileSorter {
   FileSorter(Directory& directory, const LogInventory& inventory, const RecoveryChain& chain,
              const RecoveryVerdict& verdict)
       : directory_(directory), inventory_(inventory), chain_(chain), verdict_(verdict) {
-    const bool all_trimmed = verdict.kept.empty() && !chain.links.empty() &&
-                             chain.links.back().last() < chain.first_retained;
-    if (chain.below_is_trimmed || all_trimmed) {
-      for (size_t i = 0; i < chain.links.size() && lowest_needed_ == 0; ++i) {
-        if (verdict.links[i].place != Place::kTrimmed) lowest_needed_ = chain.links[i].number;
-      }
-      if (lowest_needed_ == 0) lowest_needed_ = chain.links.back().number;
+    // By what was given up, not by what is kept: where nothing is, what stands
+    // between may be waiting to be set aside.
+    if (chain.below_is_trimmed) lowest_needed_ = chain.below.number + 1;
+    for (size_t i = 0; i < chain.links.size(); ++i) {
+      if (verdict.links[i].place == Place::kTrimmed) lowest_needed_ = chain.links[i].number + 1;
     }
   }
 
@@ -151,7 +149,8 @@ absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
   log->next_sequence = verdict.next_sequence;
   log->predecessor = verdict.predecessor;
   log->next_segment = inventory.highest_number + 1;
-  log->starts_new_epoch = verdict.stopped;
+  // So that intact records which are cut off never count again.
+  log->starts_new_epoch = verdict.stopped || verdict.withheld;
   log->superblock = inventory.superblock;
   if (log->next_segment > kMaxSegmentNumber) {
     return absl::ResourceExhaustedError(

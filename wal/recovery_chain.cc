@@ -1,6 +1,7 @@
 #include "wal/recovery_chain.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <utility>
@@ -79,6 +80,7 @@ class ChainFollower {
   const bool read_all_;
   MarkBook marks_;
   RecoveryChain chain_;
+  bool open_failed_ = false;  // the device refused the file that Named() looked for
 };
 
 ChainLink ChainFollower::LinkOf(const SegmentFile& file) const {
@@ -195,6 +197,7 @@ void ChainFollower::EndAtFirstDoubt(ChainLink* link) {
 }
 
 absl::StatusOr<std::optional<ChainLink>> ChainFollower::Named(const Predecessor& named) {
+  open_failed_ = false;
   const SegmentFile* file = inventory_.Find(named.number);
   if (file == nullptr) return std::nullopt;
   ChainLink link;
@@ -208,11 +211,16 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Named(const Predecessor&
     link.header = &file->header;
     link.first = file->header.first_sequence;
     absl::Status status = Read(&link);
+    // A file that cannot be opened for a device error is a loss, not a refusal.
+    open_failed_ = ErrnoOf(status) == EIO;
+    if (open_failed_) return std::nullopt;
     if (!status.ok()) return status;
     return link;
   }
   // Whatever its headers say, its frames may be those that are looked for.
   absl::Status status = Read(&link);
+  open_failed_ = ErrnoOf(status) == EIO;
+  if (open_failed_) return std::nullopt;
   if (!status.ok()) return status;
   if (link.scan->records == 0) return std::nullopt;
   if (!link.scan->marks.empty()) link.epoch = link.scan->marks.front().epoch;
@@ -220,16 +228,20 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Named(const Predecessor&
 }
 
 absl::StatusOr<std::optional<ChainLink>> ChainFollower::Search(uint64_t below_number,
-                                                               SequenceNumber below) {
+                                                               SequenceNumber below_all) {
   const auto& files = inventory_.files;
   for (auto it = files.rbegin(); it != files.rend(); ++it) {
     if (it->number >= below_number || !it->IsSegment()) continue;
-    if (it->kind == Kind::kActive && it->header.first_sequence >= below) continue;
+    if (it->kind == Kind::kActive && it->header.first_sequence >= below_all) continue;
     // Cut off by the epoch that followed.
     const Superblock& superblock = inventory_.superblock;
     if (inventory_.superblock_counts && it->epoch() < superblock.epoch &&
         it->kind == Kind::kActive && it->header.first_sequence > superblock.epoch_base) {
       continue;
+    }
+    SequenceNumber below = below_all;
+    if (inventory_.superblock_counts && it->epoch() < superblock.epoch) {
+      below = std::min(below, superblock.epoch_base + 1);
     }
     ChainLink link = LinkOf(*it);
     absl::Status status = Read(&link);
@@ -287,7 +299,8 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Below(ChainLink* link) {
   }
   if (names == Names::kRetained) {
     link->lost_predecessor = named.number;
-    link->lost_cause = CauseOf(inventory_.Find(named.number));
+    link->lost_cause =
+        open_failed_ ? LossCause::kUnreadable : CauseOf(inventory_.Find(named.number));
     return Search(named.number, named.last_sequence + 1);
   }
   return Search(link->number, link->first);
@@ -319,6 +332,11 @@ absl::StatusOr<RecoveryChain> ChainFollower::Follow() {
 }
 
 }  // namespace
+
+SequenceNumber ChainLink::last_valid() const {
+  if (withheld_last != 0) return withheld_last;
+  return scan.has_value() ? scan->last_valid : last();
+}
 
 SequenceNumber ChainLink::last() const {
   if (named_end.has_value()) return named_end->last_sequence;

@@ -61,7 +61,8 @@ struct ChainLink {
   uint64_t lost_predecessor = 0;
   LossCause lost_cause = LossCause::kMissingSegment;
 
-  SequenceNumber last() const;  // first - 1: no record
+  SequenceNumber last() const;        // first - 1: no record
+  SequenceNumber last_valid() const;  // the highest record that is intact
   uint64_t end() const;
   uint64_t digest() const;
   uint64_t records() const;

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "wal/recovery_losses.h"
 
 namespace millrace {
 namespace {
@@ -16,12 +16,6 @@ using Holds = FileFateTable::Holds;
 using Known = GapTable::Known;
 using Numbers = GapTable::Numbers;
 using Place = FileFateTable::Place;
-
-// The highest record of a link that is intact.
-SequenceNumber LastValid(const ChainLink& link) {
-  if (link.withheld_last != 0) return link.withheld_last;
-  return link.scan.has_value() ? link.scan->last_valid : link.last();
-}
 
 // Missing numbers, and the end of what stands before them in the same segment.
 struct Gap {
@@ -40,6 +34,7 @@ class ChainJudge {
         notes_(options.scan == Scan::kAll),
         boot_id_(boot_id),
         report_(report),
+        losses_(chain.mark, report),
         expected_(std::max<SequenceNumber>(chain.first_retained, 1)) {
     verdict_.links.resize(chain.links.size());
     if (chain.below_is_trimmed) verdict_.predecessor = chain.below;
@@ -64,7 +59,6 @@ class ChainJudge {
             uint64_t digest);
   void SetRunAside(const ChainLink& link, SequenceNumber last, uint64_t begin, uint64_t end);
   void NoteDamage(const ChainLink& link);
-  void AddLost(const LostRange& range, Acknowledgement above);
   void FinishDropped();
   bool RecordsFollow(size_t index) const;
   Boot BootOf(const ChainLink& link) const {
@@ -76,6 +70,7 @@ class ChainJudge {
   const bool notes_;  // report damage that costs no record
   const uint64_t boot_id_;
   RecoveryReport* const report_;
+  LossReporter losses_;
   RecoveryVerdict verdict_;
 
   Mode mode_ = Mode::kKeeping;
@@ -83,26 +78,6 @@ class ChainJudge {
   SequenceNumber last_seen_ = 0;  // intact, kept or not
   LostRange dropped_;             // kDropping: what was cut, if there was a record in it
 };
-
-void ChainJudge::AddLost(const LostRange& range, Acknowledgement above) {
-  LostRange part = range;
-  if (range.records() == 0) {
-    part.acknowledgement = Acknowledgement::kUnknown;
-    report_->lost.push_back(part);
-    return;
-  }
-  if (range.first <= chain_.mark) {
-    part.last = std::min(range.last, chain_.mark);
-    part.acknowledgement = Acknowledgement::kAcknowledged;
-    report_->lost.push_back(part);
-  }
-  if (range.last > chain_.mark) {
-    part.first = std::max(range.first, chain_.mark + 1);
-    part.last = range.last;
-    part.acknowledgement = above;
-    report_->lost.push_back(part);
-  }
-}
 
 // Decides about one gap. What is to be kept before it has not been kept yet when
 // this returns with another mode: the caller does that.
@@ -117,27 +92,24 @@ absl::Status ChainJudge::Meet(Gap gap) {
   }
   switch (GapTable::Decide(numbers, gap.behind, gap.known, gap.boot, policy_)) {
     case Action::kNote:
-      if (notes_) AddLost(gap.range, Acknowledgement::kUnknown);
+      if (notes_) losses_.Add(gap.range, Acknowledgement::kUnknown);
       return absl::OkStatus();
     case Action::kReport:
-      AddLost(gap.range, Acknowledgement::kUnknown);
+      losses_.Add(gap.range, Acknowledgement::kUnknown);
       return absl::OkStatus();
     case Action::kStop:
-      AddLost(gap.range, Acknowledgement::kUnknown);
+      losses_.Add(gap.range, Acknowledgement::kUnknown);
       if (mode_ == Mode::kKeeping) mode_ = Mode::kAside;
       verdict_.stopped = true;
       return absl::OkStatus();
     case Action::kRefuse:
-      AddLost(gap.range,
-              gap.boot == Boot::kSame ? Acknowledgement::kWritten : Acknowledgement::kUnknown);
-      return absl::DataLossError(
-          absl::StrCat(report_->lost.back().ToString(),
-                       "; nothing was changed: restore the files, or open with kSalvage (keeps "
-                       "all else) or kStopAtFirstLoss (keeps what comes before)"));
+      losses_.Add(gap.range,
+                  gap.boot == Boot::kSame ? Acknowledgement::kWritten : Acknowledgement::kUnknown);
+      return losses_.Refusal();
     case Action::kReportAndCut: {
       LostRange acknowledged = gap.range;
       acknowledged.last = chain_.mark;
-      AddLost(acknowledged, Acknowledgement::kUnknown);
+      losses_.Add(acknowledged, Acknowledgement::kUnknown);
       gap.range.first = chain_.mark + 1;
       return MeetAbove(std::move(gap));
     }
@@ -189,13 +161,13 @@ void ChainJudge::Keep(size_t index, SequenceNumber last, SequenceNumber last_val
 void ChainJudge::SetRunAside(const ChainLink& link, SequenceNumber last, uint64_t begin,
                              uint64_t end) {
   if (mode_ == Mode::kAside && last >= expected_) {
-    AddLost({.first = expected_,
-             .last = last,
-             .segment = link.number,
-             .begin = begin,
-             .end = end,
-             .cause = LossCause::kSetAside},
-            Acknowledgement::kUnknown);
+    losses_.Add({.first = expected_,
+                 .last = last,
+                 .segment = link.number,
+                 .begin = begin,
+                 .end = end,
+                 .cause = LossCause::kSetAside},
+                Acknowledgement::kUnknown);
   }
   expected_ = std::max(expected_, last + 1);
 }
@@ -288,9 +260,15 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
     gap.behind = RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
     gap.boot = BootOf(link);
     if (link.withheld_last != 0) {
+      // Readable, and not to be trusted: the sync that should have made it durable failed.
       gap.range.cause = LossCause::kUnreadable;
       gap.behind = Behind::kRecords;
       gap.boot = Boot::kOther;
+      verdict_.withheld = true;
+      if (policy_ == RecoveryPolicy::kStrict) {
+        losses_.Add(gap.range, Acknowledgement::kUnknown);
+        return losses_.Refusal();
+      }
     }
     const Hole before{gap.range, scan.digest, scan.records, scan.last_valid};
     return meet(gap, before);
@@ -302,7 +280,7 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
 absl::Status ChainJudge::JudgeLink(size_t index) {
   const ChainLink& link = chain_.links[index];
   RecoveryVerdict::Fate& fate = verdict_.links[index];
-  last_seen_ = std::max(last_seen_, LastValid(link));
+  last_seen_ = std::max(last_seen_, link.last_valid());
   const bool empty = link.last() < link.first;
   if (!empty && link.last() < chain_.first_retained && link.withheld_last == 0) {
     fate = {Place::kTrimmed, Holds::kNothingNeeded};
@@ -322,7 +300,7 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
     SetRunAside(link, link.last(), kFramesOffset, link.end());
   }
   if (mode == Mode::kKeeping && mode_ == mode) {
-    Keep(index, link.last(), LastValid(link), link.end(), link.digest());
+    Keep(index, link.last(), link.last_valid(), link.end(), link.digest());
   }
   const uint64_t records = link.records() + link.withheld_records;
   if (mode == Mode::kDropping) report_->tail_records_dropped += link.records();
@@ -351,7 +329,19 @@ absl::Status ChainJudge::JudgeEnd() {
     verdict_.lost_at_end = true;
     return Meet(gap);
   }
-  if (top != nullptr && !closed && top->scan->end_nonzero_bytes > 0) {
+  if (top == nullptr || closed) return absl::OkStatus();
+  if (top->scan->end_cause == LossCause::kUnreadable) {
+    // No torn write: nobody knows what stands there.
+    losses_.Add({.first = expected_,
+                 .last = expected_ - 1,
+                 .segment = top->number,
+                 .begin = top->end(),
+                 .end = top->file->bytes,
+                 .cause = LossCause::kUnreadable},
+                Acknowledgement::kUnknown);
+    if (policy_ == RecoveryPolicy::kStrict) return losses_.Refusal();
+  }
+  if (top->scan->end_nonzero_bytes > 0) {
     report_->tail_segment = top->number;
     report_->tail_offset = top->end();
     report_->tail_bytes = top->scan->end_nonzero_bytes;
@@ -362,7 +352,7 @@ absl::Status ChainJudge::JudgeEnd() {
 void ChainJudge::FinishDropped() {
   if (mode_ != Mode::kDropping || report_->tail_records_dropped == 0) return;
   dropped_.last = last_seen_;
-  if (dropped_.records() > 0) AddLost(dropped_, dropped_.acknowledgement);
+  if (dropped_.records() > 0) losses_.Add(dropped_, dropped_.acknowledgement);
 }
 
 absl::StatusOr<RecoveryVerdict> ChainJudge::Walk() {

@@ -21,6 +21,7 @@ struct RecoveryVerdict {
   SequenceNumber next_sequence = 1;
   bool stopped = false;      // kStopAtFirstLoss met one
   bool cut = false;          // something above the mark was cut off
+  bool withheld = false;     // intact records were cut off: the device would not sync them
   bool lost_at_end = false;  // acknowledged records are missing behind the last
 
   struct Fate {

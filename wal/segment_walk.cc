@@ -1,5 +1,6 @@
 #include "wal/segment_walk.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "wal/io_status.h"
 #include "wal/segment_name.h"
 #include "wal/segment_reader.h"
+#include "wal/segment_scan.h"
 
 namespace millrace {
 namespace {
@@ -135,8 +137,9 @@ absl::Status WalkSegmentFile(File& file, uint64_t number,
   SegmentReader reader(&file, identity.log_id, header.has_value() ? header->number : number,
                        identity.incarnation);
   reader.Seek(kFramesOffset, identity.first_sequence);
+  const uint64_t limit = std::min(file_info.size, kMaxScanBytes);
   while (true) {
-    const SegmentReader::Step step = reader.Next(file_info.size, kMaxSequence);
+    const SegmentReader::Step step = reader.Next(limit, kMaxSequence);
     FrameInfo info;
     info.offset = step.offset;
     switch (step.kind) {

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "wal/check.h"
 #include "wal/io.h"
 #include "wal/io_status.h"
 #include "wal/strings.h"
@@ -15,6 +14,13 @@ namespace {
 
 constexpr int kSlots = 2;
 
+// The last one has no successor, and one in the other's place would be written over
+// by its own successor.
+bool MayStandIn(int slot, uint64_t generation) {
+  return generation != 0 && generation != ~uint64_t{0} &&
+         generation % kSlots == static_cast<uint64_t>(slot);
+}
+
 // A slot whose bytes cannot be read, or are not all there, is damaged or was
 // never written; which, the zeros in their place decide.
 HeaderStatus ReadSlot(File& file, int slot, SlotDecoder decode, SlotBytes* bytes,
@@ -22,7 +28,11 @@ HeaderStatus ReadSlot(File& file, int slot, SlotDecoder decode, SlotBytes* bytes
   bytes->fill(0);
   const IoResult result = ReadFully(file, slot * kBlockBytes, *bytes);
   if (result < 0) return HeaderStatus::kDamaged;
-  return decode(*bytes, slot, generation);
+  const HeaderStatus status = decode(*bytes, slot, generation);
+  if (status == HeaderStatus::kValid && !MayStandIn(slot, *generation)) {
+    return HeaderStatus::kDamaged;
+  }
+  return status;
 }
 
 absl::Status CheckRegular(File& file, std::string_view name) {
@@ -77,8 +87,12 @@ absl::StatusOr<std::unique_ptr<SlotFile>> SlotFile::Open(Directory& directory,
 }
 
 absl::Status SlotFile::Write(uint64_t generation, SlotEncoder encode) {
-  WAL_CHECK(generation != 0);
   if (!failed_.ok()) return failed_;
+  if (!MayStandIn(generation % kSlots, generation)) {
+    failed_ = absl::OutOfRangeError(
+        absl::StrCat(ToAbsl(name_), " has come to its last generation and cannot be written"));
+    return failed_;
+  }
   if (absl::Status status = WriteSlot(generation % kSlots, encode); !status.ok()) return status;
   if (directory_synced_) return absl::OkStatus();
   if (const IoResult synced = SyncDirectory(directory_); synced < 0) {

@@ -39,7 +39,8 @@ struct SlotContents {
 };
 
 // Reads `name` in `directory` without changing anything. A slot that the device
-// cannot read counts as damaged.
+// cannot read counts as damaged, and so does a valid one of a generation that
+// cannot stand there (see Write), or of the first or last of 64 bits.
 //
 // Errors: FailedPrecondition (not a regular file); I/O errors of opening it.
 absl::StatusOr<SlotContents> LoadSlots(Directory& directory, std::string_view name,
@@ -59,7 +60,7 @@ class SlotFile {
   //
   // After an error the former contents count. Want of space can be tried again;
   // after any other failed write or sync the file is not touched again, and
-  // every later call returns the first error.
+  // every later call returns the first error. OutOfRange if generations ran out.
   absl::Status Write(uint64_t generation, SlotEncoder encode);
 
   // For locking it.

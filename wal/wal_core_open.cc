@@ -86,7 +86,10 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
   // Recovery has synced whatever it kept.
   last_written_ = last_durable_ = marked_ = next_ - 1;
 
-  Superblock current = recovered.superblock;
+  // Of another log's superblock only the generation counts, which the next must exceed.
+  Superblock current;
+  if (recovered.superblock.log_id == log_id_) current = recovered.superblock;
+  current.generation = recovered.superblock.generation;
   current.log_id = log_id_;
   absl::StatusOr<std::unique_ptr<SuperblockFile>> superblock =
       SuperblockFile::Open(*directory_, current);
