@@ -16,7 +16,7 @@ namespace millrace {
 namespace {
 
 TEST(HistogramTest, QuantilesAreWithinThreePercentAbove) {
-  Histogram histogram;
+  LatencyHistogram histogram;
   for (uint64_t i = 1; i <= 100'000; ++i) histogram.Record(i * 10);
   for (const double quantile : {0.001, 0.5, 0.9, 0.99, 0.999}) {
     const double exact = quantile * 1e6;
@@ -29,12 +29,12 @@ TEST(HistogramTest, QuantilesAreWithinThreePercentAbove) {
 }
 
 TEST(HistogramTest, EmptyOneHasZeroQuantiles) {
-  EXPECT_EQ(0u, Histogram().Quantile(0.5));
-  EXPECT_EQ(0u, Histogram().max());
+  EXPECT_EQ(0u, LatencyHistogram().Quantile(0.5));
+  EXPECT_EQ(0u, LatencyHistogram().max());
 }
 
 TEST(HistogramTest, KeepsValuesBeyondItsRangeAsTheMaximum) {
-  Histogram histogram;
+  LatencyHistogram histogram;
   histogram.Record(UINT64_MAX);
   histogram.Record(0);
   EXPECT_EQ(UINT64_MAX, histogram.max());
@@ -42,7 +42,7 @@ TEST(HistogramTest, KeepsValuesBeyondItsRangeAsTheMaximum) {
 }
 
 TEST(HistogramTest, MergeCountsBoth) {
-  Histogram low, high;
+  LatencyHistogram low, high;
   for (int i = 0; i < 90; ++i) low.Record(10);
   for (int i = 0; i < 10; ++i) high.Record(1000);
   low.Merge(high);

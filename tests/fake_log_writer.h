@@ -34,7 +34,7 @@ class FakeWriter {
   explicit FakeWriter(Directory& directory)
       : directory_(directory), segment_(Header(1, 1)), node_(NodeOf(segment_)) {
     segments = std::make_shared<SegmentList>(node_);
-    watermark->Start(0, 1);
+    watermark->Start(0, 1, 1);
     Store();
   }
 

@@ -28,7 +28,7 @@ class WatermarkTest : public testing::Test {
 };
 
 TEST_F(WatermarkTest, StartsAtWhatRecoveryFound) {
-  watermark_.Start(/*last=*/7, /*first_retained=*/3);
+  watermark_.Start(/*last=*/7, /*first_retained=*/3, /*epoch=*/1);
   EXPECT_EQ(watermark_.last_written(), 7u);
   EXPECT_EQ(watermark_.last_durable(), 7u);
   EXPECT_EQ(watermark_.first_retained(), 3u);
@@ -36,7 +36,7 @@ TEST_F(WatermarkTest, StartsAtWhatRecoveryFound) {
 }
 
 TEST_F(WatermarkTest, WaitReturnsAtOnceForWhatIsDurable) {
-  watermark_.Start(7, 1);
+  watermark_.Start(7, 1, 1);
   EXPECT_EQ(watermark_.WaitDurable(7, kNoDeadline), Wait::kReached);
   EXPECT_EQ(watermark_.WaitDurable(kNoSequence, kNoDeadline), Wait::kReached);
 }

@@ -26,6 +26,8 @@ absl::StatusOr<CursorCheckpoint> FirstCheckpoint(const CursorContext& context,
     case CursorStart::Kind::kSequence:
       first.committed = std::max(start.sequence, SequenceNumber{1}) - 1;
       break;
+    case CursorStart::Kind::kTime:
+      return absl::UnimplementedError("by time: not yet");
   }
   // On disk a checkpoint says that its record is durable.
   const SequenceNumber durable = context.watermark->last_durable();

@@ -62,7 +62,7 @@ absl::Status Log::AppendAsync(std::string_view payload, const AppendOptions& opt
   return core_->AppendAsync(*slot, payload, options, std::move(callback));
 }
 
-absl::Status Log::Flush() { return core_->Flush(); }
+absl::Status Log::Flush(const FlushOptions& options) { return core_->Flush(options); }
 
 absl::StatusOr<std::unique_ptr<Producer>> Log::NewProducer() {
   absl::Status status = core_->CheckProcess();

@@ -89,7 +89,7 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   if (!core.ok()) return core.status();
   core_ = std::move(*core);
   body_seed_ = core_->body_seed();
-  watermark_.Start(core_->last_durable(), core_->first_retained());
+  watermark_.Start(core_->last_durable(), core_->first_retained(), core_->epoch());
   absl::Status status =
       RegisterCursors(core_->directory(), core_->log_id(), core_->next_sequence() - 1, cursors_);
   if (!status.ok()) return status;
@@ -248,7 +248,7 @@ PendingAppend* LogCore::Compose(ProducerSlot& slot, std::string_view payload,
   return append;
 }
 
-absl::Status LogCore::Flush() {
+absl::Status LogCore::Flush(const FlushOptions& /*options*/) {
   absl::Status status = CheckProcess();
   if (!status.ok()) return status;
   absl::StatusOr<ProducerSlot*> slot = Borrow();

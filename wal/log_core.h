@@ -65,7 +65,7 @@ class LogCore {
                                         const AppendOptions& options);
   absl::Status AppendAsync(ProducerSlot& slot, std::string_view payload,
                            const AppendOptions& options, AppendCallback callback);
-  absl::Status Flush();
+  absl::Status Flush(const FlushOptions& options);
   absl::Status TrimBefore(SequenceNumber first_to_keep, TrimMode mode);
   absl::Status Close(absl::Duration timeout);
   LogStats stats() const;

@@ -1,15 +1,19 @@
 #ifndef MILLRACE_WAL_WATERMARK_H_
 #define MILLRACE_WAL_WATERMARK_H_
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "millrace/sequence.h"
 #include "queue/atomics.h"
 #include "queue/cache_line.h"
 #include "queue/wait_strategy.h"
+#include "wal/mutex.h"
 
 namespace millrace {
 
@@ -23,12 +27,15 @@ class Watermark {
   enum class Wait : uint8_t {
     kReached,
     kTimedOut,
-    kClosed,  // the log ended before the number: status() is Cancelled
-    kFailed,  // the log ended before the number: status() is its first error
+    kClosed,     // the log ended before the number: status() is Cancelled
+    kFailed,     // the log ended before the number: status() is its first error
+    kTruncated,  // the log was truncated since the caller looked
   };
 
   // What recovery found: everything up to `last` is written and durable.
-  void Start(SequenceNumber last, SequenceNumber first_retained) {
+  void Start(SequenceNumber last, SequenceNumber first_retained, uint64_t epoch) {
+    // relaxed: nobody looks yet; the threads that will are started or told of it later.
+    epoch_.store(epoch, std::memory_order_relaxed);
     PublishFirstRetained(first_retained);
     PublishWritten(last);
     PublishDurable(last);
@@ -49,6 +56,27 @@ class Watermark {
     // release: who sees the number also sees that the segments left the list; pairs with acquire
     // in first_retained().
     first_retained_.store(first, std::memory_order_release);
+  }
+
+  // The records after `last` were dropped, durably, and a new epoch begun; the chain of segments
+  // no longer shows them. The only call that lowers a watermark.
+  //
+  // A reader takes a watermark first and truncations() after it. If that is what it was before, no
+  // record up to the watermark was given its number anew: whatever raises the watermark
+  // again comes after this.
+  void PublishTruncation(SequenceNumber last, uint64_t epoch) {
+    {
+      MutexLock lock(&mu_);
+      truncated_after_.push_back(last);
+    }
+    // relaxed: the writer alone writes both; the release below publishes them.
+    epoch_.store(epoch, std::memory_order_relaxed);
+    const uint64_t count = truncations_.load(std::memory_order_relaxed) + 1;
+    // release: who sees the count sees the new chain and epoch; pairs with acquire in
+    // truncations().
+    truncations_.store(count, std::memory_order_release);
+    PublishWritten(last);
+    PublishDurable(last);
   }
 
   // The last call: no watermark moves any more. Cancelled: the log was closed in
@@ -76,6 +104,27 @@ class Watermark {
     return first_retained_.load(std::memory_order_acquire);
   }
 
+  // How often the log was truncated since it was opened.
+  uint64_t truncations() const {
+    // acquire: pairs with release in PublishTruncation().
+    return truncations_.load(std::memory_order_acquire);
+  }
+  // The lowest number after which it was truncated since truncations() was `seen`;
+  // kMaxSequence if it was not.
+  SequenceNumber LowestTruncationSince(uint64_t seen) const {
+    MutexLock lock(&mu_);
+    SequenceNumber lowest = kMaxSequence;
+    for (size_t i = seen; i < truncated_after_.size(); ++i) {
+      lowest = std::min(lowest, truncated_after_[i]);
+    }
+    return lowest;
+  }
+  // As of the last truncation that truncations() showed, or a later one.
+  uint64_t epoch() const {
+    // relaxed: truncations() orders it.
+    return epoch_.load(std::memory_order_relaxed);
+  }
+
   // Ok while the log runs.
   absl::Status status() const { return state() == State::kOpen ? absl::OkStatus() : status_; }
 
@@ -85,6 +134,18 @@ class Watermark {
   Wait WaitDurable(SequenceNumber s, Deadline deadline) const {
     Wait result = Wait::kTimedOut;
     waiters_.Await([&] { return (result = Look(s)) != Wait::kTimedOut; }, deadline);
+    return result;
+  }
+
+  // As above, but also until the log is truncated more often than `truncations_seen` times.
+  Wait WaitDurable(SequenceNumber s, uint64_t truncations_seen, Deadline deadline) const {
+    Wait result = Wait::kTimedOut;
+    auto look = [&] {
+      result = Look(s);
+      if (truncations() != truncations_seen) result = Wait::kTruncated;
+      return result != Wait::kTimedOut;
+    };
+    waiters_.Await(look, deadline);
     return result;
   }
 
@@ -116,11 +177,16 @@ class Watermark {
   alignas(kCacheLineBytes) std::atomic<SequenceNumber> last_written_{kNoSequence};
   std::atomic<SequenceNumber> last_durable_{kNoSequence};
   std::atomic<SequenceNumber> first_retained_{1};
+  std::atomic<uint64_t> epoch_{1};
+  std::atomic<uint64_t> truncations_{0};
   std::atomic<State> state_{State::kOpen};
   absl::Status status_;  // written once, before state_ leaves kOpen
 
   // Written by those who wait.
   alignas(kCacheLineBytes) mutable Waiters<StdAtomics> waiters_;
+
+  mutable Mutex mu_;
+  std::vector<SequenceNumber> truncated_after_ ABSL_GUARDED_BY(mu_);  // every one, in order
 };
 
 }  // namespace millrace

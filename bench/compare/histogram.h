@@ -16,7 +16,7 @@ namespace millrace {
 //
 // Plain memory, zero being empty, so that it can stand in memory shared between processes. One
 // writer at a time.
-class Histogram {
+class LatencyHistogram {
  public:
   void Record(uint64_t nanoseconds) {
     ++counts_[BucketOf(nanoseconds)];
@@ -24,7 +24,7 @@ class Histogram {
     max_ = std::max(max_, nanoseconds);
   }
 
-  void Merge(const Histogram& other) {
+  void Merge(const LatencyHistogram& other) {
     for (size_t i = 0; i < kBuckets; ++i) counts_[i] += other.counts_[i];
     count_ += other.count_;
     max_ = std::max(max_, other.max_);

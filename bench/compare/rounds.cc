@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 // One producer of a run: its own appender, counts and record.
 struct Lane {
   std::unique_ptr<Appender> appender;
-  Histogram latency;
+  LatencyHistogram latency;
   uint64_t records = 0;  // appended within the measured time
   absl::Status status;
 };

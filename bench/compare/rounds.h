@@ -29,7 +29,7 @@ struct Row {
   Role role = Role::kReference;
   std::unique_ptr<Contestant> contestant;
   std::vector<Measurement> rounds;
-  Histogram latency;  // of single appends, all rounds together
+  LatencyHistogram latency;  // of single appends, all rounds together
 };
 
 // Contestants that do the same work in turns.

@@ -1,9 +1,11 @@
 #ifndef MILLRACE_CURSOR_H_
 #define MILLRACE_CURSOR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,36 +30,56 @@ struct Record {
   std::string_view payload;
 };
 
-// What a reader is given: a record, or the news that records are lost.
+// What a reader is given: a record, or the news that records are lost or were taken back.
 struct Entry {
-  enum class Kind : uint8_t { kRecord, kLost };
+  enum class Kind : uint8_t {
+    kRecord,
+    kLost,
+    // Log::TruncateAfter dropped records that this cursor had been shown or had committed:
+    // those after `truncated_after`, whose numbers go to other records from here on.
+    kTruncated,
+  };
   Kind kind = Kind::kRecord;
-  Record record;   // if kRecord
-  LostRange lost;  // if kLost
+  Record record;                                 // if kRecord
+  LostRange lost;                                // if kLost
+  SequenceNumber truncated_after = kNoSequence;  // if kTruncated
 };
 
 // Where a cursor without a checkpoint starts.
 struct CursorStart {
-  enum class Kind : uint8_t { kEarliest, kLatest, kSequence };
+  enum class Kind : uint8_t { kEarliest, kLatest, kSequence, kTime };
   Kind kind = Kind::kEarliest;
   SequenceNumber sequence = kNoSequence;
+  absl::Time time;
 
   static CursorStart Earliest() { return {}; }  // the oldest record kept
   // The first record that becomes durable after the cursor is opened.
-  static CursorStart Latest() { return {Kind::kLatest, kNoSequence}; }
+  static CursorStart Latest() { return {Kind::kLatest, kNoSequence, {}}; }
   // Record `s`, or the loss that names it; not beyond the next to become durable.
-  static CursorStart At(SequenceNumber s) { return {Kind::kSequence, s}; }
+  static CursorStart At(SequenceNumber s) { return {Kind::kSequence, s, {}}; }
+  // The first record that was written at `t` or later; the next one if there is none. See
+  // Cursor::SeekToTime.
+  static CursorStart AtTime(absl::Time t) { return {Kind::kTime, kNoSequence, t}; }
 };
 
 struct CursorOptions {
   // Used when the name is new; a cursor that exists goes on from its checkpoint.
   CursorStart start = {};
-  // A commit is checkpointed, which costs one sync in the committing thread,
-  // when this many records were committed since the last checkpoint (1: every
-  // commit) ...
+  // A commit is checkpointed, which costs one sync in the committing thread (shared
+  // with other cursors that checkpoint meanwhile), when this many records were committed
+  // since the last checkpoint. 1: every commit; 0: not by count ...
   uint64_t checkpoint_records = 1000;
-  // ... or when this much time has passed. Both are looked at in Commit.
+  // ... or when this much time has passed. Both are looked at in Commit. Infinite: not by
+  // time. Neither: only Checkpoint, Log::CheckpointCursors and the destructor do it.
   absl::Duration checkpoint_interval = absl::Milliseconds(200);
+};
+
+// How far a cursor is behind what is durable, by what it has committed.
+struct CursorLag {
+  uint64_t records = 0;
+  uint64_t bytes = 0;  // of segment files, up to the newest durable record
+  // Since the oldest record not committed was written; zero if there is none.
+  absl::Duration time = absl::ZeroDuration();
 };
 
 class CursorState;
@@ -97,6 +119,35 @@ class Cursor {
   // was read); FailedPrecondition (the log failed, all durable records read).
   absl::StatusOr<Entry> Next(absl::Duration timeout = absl::InfiniteDuration());
 
+  // As Next, for many at once: copies as many of the next entries as are there and fit, at
+  // least one, into `memory`, appends them to `entries`, whose views then point into
+  // `memory`, and returns how many. Ends after an entry that is not a record.
+  //
+  // Errors: as Next; InvalidArgument (the next record does not fit; the bytes it needs are named).
+  absl::StatusOr<size_t> NextBatch(std::span<char> memory, std::vector<Entry>* entries,
+                                   absl::Duration timeout = absl::InfiniteDuration());
+
+  // The next entries, at most `n`, without moving on: Next returns the same ones. Does not
+  // wait; fewer, or none, if no more is durable. Keeps a copy of them, and the views are valid,
+  // until they were returned by Next or the position changes.
+  absl::StatusOr<std::span<const Entry>> Peek(size_t n);
+
+  // Makes `next` what Next returns next. delivered() is then next - 1, so that Commit may pass
+  // over what was skipped; the last commit does not change.
+  //
+  // Errors: OutOfRange (below first_retained, beyond last_durable() + 1).
+  absl::Status Seek(SequenceNumber next);
+  // Back to the first entry after the last commit.
+  absl::Status Rewind();
+  // Seek to the first record that was written at `t` or later, by the writer's clock; to the end if
+  // there is none. Looks at the headers of segments, and reads one of them. Where that clock was
+  // set back, some record of that time is found.
+  absl::Status SeekToTime(absl::Time t);
+
+  // Seek that also moves the commit, back too, durably before it returns: from here on the
+  // cursor has consumed everything below `next` and nothing else.
+  absl::Status Reset(SequenceNumber next);
+
   // States that everything up to and including `through` is consumed. Takes
   // effect on disk by the options' checkpoint rule. A number at or below the
   // last commit changes nothing.
@@ -107,6 +158,9 @@ class Cursor {
 
   // Makes the last commit durable now.
   absl::Status Checkpoint();
+
+  // Reads the oldest record not committed for its time.
+  absl::StatusOr<CursorLag> Lag();
 
   SequenceNumber delivered() const;     // the last number delivered or reported lost
   SequenceNumber committed() const;     // the last number committed

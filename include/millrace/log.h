@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,24 +16,20 @@
 #include "millrace/producer.h"
 #include "millrace/recovery_report.h"
 #include "millrace/sequence.h"
+#include "millrace/stats.h"
+#include "millrace/ticket.h"
 
 namespace millrace {
-
-// Counts since the log was opened. Taken without stopping anything: each is
-// exact, together they may straddle a group.
-struct LogStats {
-  uint64_t records = 0;        // given a sequence number
-  uint64_t groups = 0;         // writes that carried records
-  uint64_t syncs = 0;          // of segment data
-  uint64_t bytes_written = 0;  // to segments, headers included
-  uint64_t rotations = 0;
-  uint64_t recycled_segments = 0;
-  uint64_t prepared_segments = 0;  // that were ready when rotation needed them
-};
 
 enum class TrimMode : uint8_t {
   kRespectCursors,  // refuse to pass a cursor's checkpoint
   kForce,
+};
+
+// What DeleteCursor does about a checkpoint that is not in order.
+enum class DeleteMode : uint8_t {
+  kIfValid,   // refuse to delete a cursor whose file is damaged, another's, or newer
+  kWhatever,  // delete it all the same
 };
 
 // A write-ahead log in a directory: any number of threads append, one writer
@@ -47,9 +45,9 @@ enum class TrimMode : uint8_t {
 // Thread-safe. One Log at a time per directory, across processes. Has up to four
 // threads, which block all signals: the writer, and from their first use on one
 // that prepares segments, one that runs callbacks, and one that wakes waiters
-// when there are many. A child made by fork() cannot use it: calls there are
-// FailedPrecondition, and destroying it does nothing. Not to be destroyed in one
-// of its own callbacks: it would wait for itself, so that ends the process.
+// when there are many; with Options::event_listener one more. A child made by fork() cannot use it:
+// calls there are FailedPrecondition, and destroying it does nothing. Not to be destroyed in one of
+// its own callbacks or its listener: it would wait for itself, so that ends the process.
 class Log {
  public:
   // Opens or creates the log in `directory`, which is created if need be (its
@@ -73,37 +71,68 @@ class Log {
   // The largest payload (key and attributes included) that fits: the lesser of
   // a segment and a quarter of the queue, less the format's overhead.
   uint64_t max_payload_bytes() const;
+  // The most records in a batch: the lesser of 65535 and a quarter of queue_records.
+  uint32_t max_batch_records() const;
 
   // Appends `payload` as one record and returns its sequence number once the
   // record is as durable as `options.durability` asks. For kBuffered that is at
   // once and before a number is assigned: it returns kNoSequence. Copies
   // `payload`. An empty payload is a record like any other.
   //
-  // After an error the record may or may not survive a restart; it is never
-  // partly visible.
+  // After an error, MayHaveBeenAppended() says whether the record may be found in the
+  // log after all; it is never partly visible.
   //
-  // Blocks while the queue is full. On the callback thread it does not: a full
-  // queue is ResourceExhausted there.
-  // Errors: InvalidArgument (larger than max_payload_bytes()); Cancelled (the
-  //   log is closing); ResourceExhausted (no memory, or 4096 threads are inside a
-  //   call); the first I/O error, for good, once one has happened.
+  // Blocks while the queue is full, unless `options` say otherwise. On the callback
+  // thread it does not: a full queue is ResourceExhausted there.
+  // Errors: InvalidArgument (larger than max_payload_bytes(), options that exclude each
+  //   other); DeadlineExceeded (options.timeout); Cancelled (the log is closing);
+  //   ResourceExhausted (the queue is full and WhenFull::kFail, no memory, or 4096
+  //   threads are inside a call); the first I/O error, for good, once one has happened.
   absl::StatusOr<SequenceNumber> Append(std::string_view payload,
                                         const AppendOptions& options = {});
 
-  // As Append, but returns once the record is accepted; `callback` is called
+  // As Append with WhenFull::kFail: never waits for space. With kBuffered it does not
+  // wait at all.
+  absl::StatusOr<SequenceNumber> TryAppend(std::string_view payload, AppendOptions options = {});
+
+  // Appends `records` with consecutive sequence numbers, of which it returns the first.
+  // All or none: in the log, after any crash, and for readers, damage included.
+  //
+  // Blocking, errors and the rest as Append. InvalidArgument also for no record, more than
+  // max_batch_records(), or key and attributes in `options`.
+  absl::StatusOr<SequenceNumber> AppendBatch(std::span<const NewRecord> records,
+                                             const AppendOptions& options = {});
+
+  // As Append and AppendBatch, but return once the record is accepted; `callback` is called
   // once, on the log's callback thread, with what Append would have returned
   // (with the sequence number also for kBuffered). If this returns an error the
-  // record was not accepted and `callback` is dropped uncalled.
+  // record was not accepted and `callback` is dropped uncalled. `options.timeout` bounds
+  // waiting for space only.
   //
   // Callbacks run one at a time, in order of sequence number per durability.
   absl::Status AppendAsync(std::string_view payload, const AppendOptions& options,
                            AppendCallback callback);
+  absl::Status AppendBatchAsync(std::span<const NewRecord> records, const AppendOptions& options,
+                                AppendCallback callback);
+
+  // As above, with the result in a ticket. Costs two atomic operations more a record than a
+  // callback, and no thread.
+  absl::StatusOr<Ticket> AppendAsync(std::string_view payload, const AppendOptions& options = {});
+  absl::StatusOr<Ticket> AppendBatchAsync(std::span<const NewRecord> records,
+                                          const AppendOptions& options = {});
 
   // Makes durable every record whose append happened before this call in any
   // thread: returned, or was accepted by AppendAsync.
   //
-  // Errors: as Append.
-  absl::Status Flush();
+  // Errors: DeadlineExceeded (options.timeout: it goes on); as Append.
+  absl::Status Flush(const FlushOptions& options = {});
+
+  // Waits until the record numbered `sequence`, and all before it, are durable. Does
+  // not make them so: the sync policy, other appends or Flush do.
+  //
+  // Errors: DeadlineExceeded; Cancelled (closed before); the log's first I/O error.
+  absl::Status WaitDurable(SequenceNumber sequence,
+                           absl::Duration timeout = absl::InfiniteDuration());
 
   // A lane for one thread. Errors: ResourceExhausted (4096 in use at once).
   absl::StatusOr<std::unique_ptr<Producer>> NewProducer();
@@ -118,12 +147,38 @@ class Log {
   absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name,
                                                      const CursorOptions& options = {});
 
+  // All cursors of the log, open or not, in order of name.
+  std::vector<CursorStatus> ListCursors() const;
+
+  // Deletes the named cursor's checkpoint, durably: it holds trimming back no longer, and
+  // the name is new again.
+  //
+  // Errors: InvalidArgument (name); NotFound; Aborted (open); FailedPrecondition, DataLoss,
+  //   Unimplemented (`mode` is kIfValid, and the file is another's, damaged, newer); I/O errors.
+  absl::Status DeleteCursor(std::string_view name, DeleteMode mode = DeleteMode::kIfValid);
+
+  // Makes the last commits of all open cursors durable, with one sync for all.
+  absl::Status CheckpointCursors();
+
   // Gives up the records before `first_to_keep`: whole segments that hold no
   // other record are reused or deleted. first_retained() tells how far it went.
   //
   // Errors: FailedPrecondition (naming the cursor whose checkpoint is behind);
   //   OutOfRange (beyond last_durable() + 1); I/O errors.
   absl::Status TrimBefore(SequenceNumber first_to_keep, TrimMode mode = TrimMode::kRespectCursors);
+
+  // Drops every record after `last_to_keep`, for good, before it returns: they come
+  // back after no crash, and the next record gets the number `last_to_keep` + 1.
+  //
+  // Takes its place among the appends: those that happened before it are dropped if their
+  // numbers are above, those that happen after it follow it. A cursor that was shown dropped
+  // records, or has committed them, is set back and told (Entry::Kind::kTruncated). The only
+  // call that lowers last_durable().
+  //
+  // After an error the records may or may not have been dropped, all of them alike.
+  // Errors: OutOfRange (below first_retained() - 1, above last_written() at its place);
+  //   InvalidArgument (inside a batch, which is named); as Append.
+  absl::Status TruncateAfter(SequenceNumber last_to_keep);
 
   // Watermarks, inclusive. A reader that sees a number here also sees all that
   // happened before it was published.
@@ -134,8 +189,8 @@ class Log {
   LogStats stats() const;
 
   // Stops admission, writes and syncs everything accepted, wakes whoever waits,
-  // and releases the directory. Idempotent, from any thread but the callback
-  // thread (FailedPrecondition there).
+  // and releases the directory. Idempotent, from any thread but those of callbacks
+  // and of the listener (FailedPrecondition there).
   //
   // Errors: DeadlineExceeded (not done in `timeout`: closing goes on, call
   //   again); else the first error the log met.

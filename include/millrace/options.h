@@ -2,14 +2,17 @@
 #define MILLRACE_OPTIONS_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace millrace {
 
+class EventListener;
 class FileSystem;
 
 // How safe a record is when its append is acknowledged. Chosen per call.
@@ -92,6 +95,15 @@ struct Options {
   // the last records are durable, so that a later damage to them is told from a
   // torn write. One small write and sync per idle period. 1 ms or more.
   absl::Duration idle_mark_delay = absl::Milliseconds(50);
+
+  // Told what happens to the log, on a thread of its own that exists only if this
+  // is set. Null: silent.
+  std::shared_ptr<EventListener> event_listener;
+  // A sync that takes longer is an event. 1 us or more; infinite: none is.
+  absl::Duration slow_sync = absl::Seconds(1);
+  // A cursor whose checkpoint is more bytes of segments behind the end is an event,
+  // looked at whenever a segment is full. 0: none is.
+  uint64_t lagging_cursor_bytes = uint64_t{1} << 30;
 };
 
 // One name and value attached to a record; any bytes.
@@ -100,13 +112,50 @@ struct Attribute {
   std::string_view value;
 };
 
-// How one record is appended. All of it is copied before the call returns.
+// What an append does that finds the queue full.
+enum class WhenFull : uint8_t {
+  kWait,  // waits for space, up to AppendOptions::timeout
+  kFail,  // returns ResourceExhausted at once
+  // Gives the record up, counted in LogStats::dropped_records, and goes on: Append
+  // returns as if it were accepted; a callback or ticket gets ResourceExhausted.
+  // For kBuffered only. What was accepted before is never given up.
+  kDropNewest,
+};
+
+// How one record or batch is appended. All of it is copied before the call returns.
 struct AppendOptions {
   Durability durability = Durability::kDurable;
-  // Attached to the record and returned by readers. Absent ones cost nothing.
+  WhenFull when_full = WhenFull::kWait;
+  // How long the call may take, by a clock that never jumps: waiting for space, and
+  // (Append, AppendBatch) for the durability asked for. When it has passed, the
+  // call returns DeadlineExceeded and MayHaveBeenAppended() says which of two it is: the
+  // record was withdrawn and will never be in the log, or the writer had begun with
+  // it. Finite ones cost two atomic operations more a record.
+  absl::Duration timeout = absl::InfiniteDuration();
+  // Attached to the record and returned by readers. Absent ones cost nothing. Not
+  // for batches, whose records have their own.
   std::optional<std::string_view> key = std::nullopt;
   std::span<const Attribute> attributes = {};
 };
+
+// One record of a batch.
+struct NewRecord {
+  std::string_view payload;
+  std::optional<std::string_view> key = std::nullopt;
+  std::span<const Attribute> attributes = {};
+};
+
+// How far a flush goes, and how long it may take.
+struct FlushOptions {
+  // kWritten: into the page cache only, without a sync. Not kBuffered.
+  Durability durability = Durability::kDurable;
+  absl::Duration timeout = absl::InfiniteDuration();
+};
+
+// What the error of an append says of its record. False: it is not in the log and never
+// will be. True: it was accepted, and may be found in the log after all, now or by a
+// later open; never in part.
+bool MayHaveBeenAppended(const absl::Status& error);
 
 }  // namespace millrace
 

@@ -2,6 +2,7 @@
 #define MILLRACE_PRODUCER_H_
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
@@ -9,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "millrace/options.h"
 #include "millrace/sequence.h"
+#include "millrace/ticket.h"
 
 namespace millrace {
 
@@ -35,13 +37,26 @@ class Producer {
   Producer& operator=(const Producer&) = delete;
   ~Producer();
 
-  // Same contract as Log::Append.
+  // Same contracts as in Log.
   absl::StatusOr<SequenceNumber> Append(std::string_view payload,
                                         const AppendOptions& options = {});
-
-  // Same contract as Log::AppendAsync.
+  absl::StatusOr<SequenceNumber> TryAppend(std::string_view payload, AppendOptions options = {});
+  absl::StatusOr<SequenceNumber> AppendBatch(std::span<const NewRecord> records,
+                                             const AppendOptions& options = {});
   absl::Status AppendAsync(std::string_view payload, const AppendOptions& options,
                            AppendCallback callback);
+  absl::Status AppendBatchAsync(std::span<const NewRecord> records, const AppendOptions& options,
+                                AppendCallback callback);
+  absl::StatusOr<Ticket> AppendAsync(std::string_view payload, const AppendOptions& options = {});
+  absl::StatusOr<Ticket> AppendBatchAsync(std::span<const NewRecord> records,
+                                          const AppendOptions& options = {});
+
+  // Waits until everything that this producer appended before is as durable as
+  // `options` say, and makes it so. Ok says that all of it is in the log, but for what
+  // was dropped or withdrawn. Callbacks may still be under way.
+  //
+  // Errors: as Log::Flush.
+  absl::Status WaitForAll(const FlushOptions& options = {});
 
  private:
   std::shared_ptr<LogCore> core_;

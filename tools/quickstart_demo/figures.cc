@@ -35,7 +35,7 @@ absl::StatusOr<Figures> MeasureRawLoop(const std::string& directory, uint64_t re
   absl::StatusOr<std::unique_ptr<Appender>> appender = loop->NewAppender();
   if (!appender.ok()) return appender.status();
   const std::string record(record_bytes, 'r');
-  Histogram latency;
+  LatencyHistogram latency;
   const Clock::time_point start = Clock::now();
   double elapsed = 0;
   while (elapsed < seconds) {
@@ -68,7 +68,7 @@ Figures FiguresOf(const Workload& workload, uint64_t acknowledged_before_kill, O
   figures.syncs_per_second = seconds > 0 ? static_cast<double>(syncs) / seconds : 0;
   figures.records_per_sync =
       syncs > 0 ? static_cast<double>(records) / static_cast<double>(syncs) : 0;
-  Histogram latency;
+  LatencyHistogram latency;
   for (uint32_t p = 0; p < workload.producers(); ++p) latency.Merge(oracle->latency(p));
   figures.latency = latency;
   return figures;
@@ -79,7 +79,7 @@ std::string TableOf(const std::vector<Figures>& rows) {
       absl::StrFormat("   %-24s %10s %9s %13s  %s\n", "", "records/s", "syncs/s", "records/sync",
                       "latency in us: p50      p90      p99    p99.9        max");
   for (const Figures& row : rows) {
-    const Histogram& latency = row.latency;
+    const LatencyHistogram& latency = row.latency;
     absl::StrAppendFormat(&table, "   %-24s %10.0f %9.0f %13.1f %19s %8s %8s %8s %10s\n", row.name,
                           row.records_per_second, row.syncs_per_second, row.records_per_sync,
                           Microseconds(latency.Quantile(0.5)), Microseconds(latency.Quantile(0.9)),

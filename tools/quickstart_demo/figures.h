@@ -18,7 +18,7 @@ struct Figures {
   double records_per_second = 0;
   double syncs_per_second = 0;
   double records_per_sync = 0;
-  Histogram latency;
+  LatencyHistogram latency;
 };
 
 // Writes records of `record_bytes` to a new file in `directory` for `seconds`, each with a write

@@ -106,7 +106,7 @@ SequenceNumber Oracle::sequence_of(Workload::Tag tag) const {
   return sequences_[PlaceOf(tag)].load(std::memory_order_relaxed);
 }
 
-Histogram& Oracle::latency(uint32_t producer) { return lanes_[producer].latency; }
+LatencyHistogram& Oracle::latency(uint32_t producer) { return lanes_[producer].latency; }
 
 uint64_t& Oracle::recovered(uint32_t producer) { return lanes_[producer].recovered; }
 

@@ -66,7 +66,7 @@ class Oracle {
   // The number that the record got; kNoSequence if it was not acknowledged.
   SequenceNumber sequence_of(Workload::Tag tag) const;
 
-  Histogram& latency(uint32_t producer);
+  LatencyHistogram& latency(uint32_t producer);
   // How many of the producer's records, from its first on, the log held after the kill.
   uint64_t& recovered(uint32_t producer);
   SittingFigures& sitting(int which) { return header_->sittings[which]; }
@@ -79,7 +79,7 @@ class Oracle {
     std::atomic<uint64_t> issued;
     std::atomic<uint64_t> acknowledged;
     uint64_t recovered;
-    Histogram latency;
+    LatencyHistogram latency;
   };
   struct Header {
     SittingFigures sittings[2];
