@@ -105,14 +105,15 @@ struct StdAtomics {
   // Sleeps while `word` holds `expected`. Returns false once `deadline` has passed, true otherwise:
   // woken, the word changed, or for no reason.
   static bool Wait(Atomic<uint32_t>& word, uint32_t expected, Deadline deadline) {
-    timespec until;
+    timespec until{};
     timespec* limit = nullptr;
     if (deadline != kNoDeadline) {
       auto since_boot = deadline.time_since_epoch();
-      if (since_boot < since_boot.zero()) return false;  // The kernel refuses negative times.
+      if (since_boot < Deadline::duration::zero())
+        return false;  // The kernel refuses negative times.
       auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
       until.tv_sec = static_cast<std::time_t>(seconds.count());
-      until.tv_nsec = static_cast<long>(std::chrono::nanoseconds(since_boot - seconds).count());
+      until.tv_nsec = std::chrono::nanoseconds(since_boot - seconds).count();
       limit = &until;
     }
     // Unlike FUTEX_WAIT, the bitset form takes an absolute time, of CLOCK_MONOTONIC.

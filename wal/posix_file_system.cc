@@ -190,6 +190,7 @@ class PosixDirectory final : public Directory {
     fd.Release();  // belongs to the stream now
     while (true) {
       errno = 0;
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this stream.
       const dirent* entry = readdir(stream.get());
       if (entry == nullptr) return -errno;
       const std::string_view name(entry->d_name);

@@ -42,9 +42,10 @@ absl::Status Thread::Start(const char* name, absl::AnyInvocable<void()> body) {
   WAL_CHECK_EQ(pthread_sigmask(SIG_SETMASK, &before, nullptr), 0);
   if (error != 0) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("cannot start the thread ", name, ": ", std::strerror(error)));
+        absl::StrCat("cannot start the thread ", name, ": ", strerrordesc_np(error)));
   }
-  arguments.release();
+  // What Main() has got it frees.
+  (void)arguments.release();
   started_ = true;
   return absl::OkStatus();
 }

@@ -189,7 +189,7 @@ absl::Status ConsumeAndDie(const std::string& directory, const Workload& workloa
   if (absl::Status status = OpenCursorOf(log->get(), 1, &billing); !status.ok()) return status;
   absl::Status audited;
   std::thread thread([&] { audited = audit.Read(last); });
-  const absl::Status billed = billing.Read(stop_after);
+  absl::Status billed = billing.Read(stop_after);
   thread.join();
   if (!audited.ok()) return audited;
   if (!billed.ok()) return billed;

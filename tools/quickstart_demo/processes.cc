@@ -14,9 +14,17 @@
 
 namespace millrace {
 
-ChildProcess::ChildProcess(const std::function<absl::Status()>& work) {
+namespace {
+
+// Forks with nothing buffered, which both processes would write.
+pid_t ForkFlushed() {
   std::fflush(nullptr);
-  pid_ = fork();
+  return fork();
+}
+
+}  // namespace
+
+ChildProcess::ChildProcess(const std::function<absl::Status()>& work) : pid_(ForkFlushed()) {
   if (pid_ != 0) return;
   // No writer is left behind if the parent is ended, however.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -50,7 +58,7 @@ Ending ChildProcess::Wait(const std::function<void()>& meanwhile) {
   if (WIFSIGNALED(wait_status_)) {
     const int signal = WTERMSIG(wait_status_);
     const auto kind = signal == SIGKILL ? Ending::Kind::kKilled : Ending::Kind::kFailed;
-    return {kind, absl::StrFormat("ended by signal %d (%s)", signal, strsignal(signal))};
+    return {kind, absl::StrFormat("ended by signal %d (%s)", signal, sigdescr_np(signal))};
   }
   const int code = WEXITSTATUS(wait_status_);
   return {code == 0 ? Ending::Kind::kFine : Ending::Kind::kFailed,

@@ -55,6 +55,7 @@ absl::StatusOr<Settings> ParseSettings(int argc, char** argv) {
   if (words.size() == 2) settings.input = words[1];
   settings.base = absl::GetFlag(FLAGS_dir);
   if (settings.base.empty()) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before there is a second thread.
     const char* temporary = std::getenv("TMPDIR");
     settings.base = temporary != nullptr && *temporary != '\0' ? temporary : "/tmp";
   }
