@@ -49,8 +49,8 @@ std::shared_ptr<SegmentNode> BuildChain(const RecoveredLog& log) {
 }  // namespace
 
 struct LogReader::State {
-  absl::Status Recover(RecoveryReport* report);
-  absl::Status RecoverSteadily(RecoveryReport* report);
+  absl::Status Recover(RecoveryReport* out);
+  absl::Status RecoverSteadily(RecoveryReport* out);
   void ReadFrom(SequenceNumber next, const ReadPosition& hint);
   SequenceNumber Limit() const;
   SegmentInfo Describe(uint64_t number, const std::string& file_name);

@@ -131,7 +131,7 @@ absl::StatusOr<bool> LogScout::SegmentFollows() {
   for (const std::string& name : names) {
     const std::optional<uint64_t> number = ParseSegmentName(name);
     if (!number.has_value() || (head_.has_value() && *number <= head_->number)) continue;
-    const absl::StatusOr<bool> adds = AddsRecords(*number);
+    absl::StatusOr<bool> adds = AddsRecords(*number);
     if (!adds.ok() || *adds) return adds;
   }
   return false;

@@ -20,7 +20,7 @@ constexpr uint64_t ClassBytes(uint32_t size_class) {
 // The smallest class that holds `bytes`.
 constexpr uint32_t ClassOf(uint64_t bytes) {
   if (bytes <= kSmallestClassBytes) return 0;
-  const int octave = std::bit_width(bytes - 1) - 13;
+  const int octave = static_cast<int>(std::bit_width(bytes - 1)) - 13;
   const uint64_t step = uint64_t{1024} << octave;
   return static_cast<uint32_t>(4 * octave + static_cast<int>((bytes + step - 1) / step) - 4);
 }

@@ -53,7 +53,7 @@ class SegmentFactory {
 
  private:
   absl::StatusOr<uint64_t> DrawNumber();
-  absl::Status Fillup(File& file, const std::string& name, uint64_t file_bytes, Fill fill);
+  static absl::Status Fillup(File& file, const std::string& name, uint64_t file_bytes, Fill fill);
   absl::Status WritePreparedHeaders(File& file, const std::string& name, uint64_t number,
                                     uint64_t file_bytes);
 
