@@ -99,7 +99,8 @@ struct LogStats {
   uint64_t producer_memory_bytes = 0;
   uint64_t unsynced_records = 0;  // written, not durable
   uint64_t unsynced_bytes = 0;
-  // No pending record is older. Zero if none is pending.
+  // No pending record has been in the queue for longer, but for what waking the writer takes.
+  // Zero if none is pending.
   absl::Duration oldest_pending = absl::ZeroDuration();
   uint64_t segments = 0;     // that hold the log
   uint64_t log_bytes = 0;    // of their files, up to where their frames end
