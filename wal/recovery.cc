@@ -141,13 +141,12 @@ absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
   }
   log->chain = std::move(verdict.kept);
   log->epoch = inventory.epoch;
-  if (inventory.superblock_counts && inventory.superblock.epoch == inventory.epoch) {
-    log->epoch_base = inventory.superblock.epoch_base;
-  }
+  log->epoch_base = inventory.epoch_base.value_or(0);
   log->mark = chain.mark;
   log->first_retained = chain.first_retained;
   log->next_sequence = verdict.next_sequence;
   log->predecessor = verdict.predecessor;
+  log->below = verdict.below;
   log->next_segment = inventory.highest_number + 1;
   // So that intact records which are cut off never count again.
   log->starts_new_epoch = verdict.stopped || verdict.withheld;

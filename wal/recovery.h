@@ -33,7 +33,7 @@ struct RecoveredLog {
   LogId log_id = {};                // if it exists; drawn anew where nothing tells it any more
   std::vector<ChainSegment> chain;  // oldest first; without segments that hold no record
   uint64_t epoch = 1;               // so far: see starts_new_epoch
-  SequenceNumber epoch_base = 0;
+  SequenceNumber epoch_base = 0;    // of it: the last number kept of older ones
   // The highest number that the log itself says is durable. After a recovery with
   // Access::kReadWrite everything in the chain is.
   SequenceNumber mark = 0;
@@ -41,6 +41,8 @@ struct RecoveredLog {
   SequenceNumber next_sequence = 1;
   // What the next segment's header names.
   Predecessor predecessor;
+  // What the oldest segment of the chain names: given up, or number 0.
+  Predecessor below;
   // Above every number that a file, a header or the superblock names.
   uint64_t next_segment = 1;
   // This log's files that hold nothing it still needs: prepared, empty, trimmed.

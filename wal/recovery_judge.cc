@@ -37,7 +37,7 @@ class ChainJudge {
         losses_(chain.mark, report),
         expected_(std::max<SequenceNumber>(chain.first_retained, 1)) {
     verdict_.links.resize(chain.links.size());
-    if (chain.below_is_trimmed) verdict_.predecessor = chain.below;
+    if (chain.below_is_trimmed) verdict_.predecessor = verdict_.below = chain.below;
   }
 
   absl::StatusOr<RecoveryVerdict> Walk();
@@ -285,6 +285,7 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
   if (!empty && link.last() < chain_.first_retained && link.withheld_last == 0) {
     fate = {Place::kTrimmed, Holds::kNothingNeeded};
     verdict_.predecessor = {link.number, link.incarnation, link.last(), link.end(), link.digest()};
+    verdict_.below = verdict_.predecessor;
     return absl::OkStatus();
   }
   if (mode_ != Mode::kDropping) {

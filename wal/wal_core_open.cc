@@ -82,6 +82,9 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
   boot_id_ = file_system_.BootId();
   epoch_ = recovered.epoch + (recovered.starts_new_epoch ? 1 : 0);
   next_ = recovered.next_sequence;
+  epoch_base_ =
+      recovered.starts_new_epoch ? recovered.predecessor.last_sequence : recovered.epoch_base;
+  below_ = recovered.below;
   first_retained_ = recovered.first_retained;
   // Recovery has synced whatever it kept.
   last_written_ = last_durable_ = marked_ = next_ - 1;
@@ -117,7 +120,7 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
   if (recovered.starts_new_epoch) {
     status = superblock_->Update([this, &recovered](Superblock& s) {
       s.epoch = epoch_;
-      s.epoch_base = recovered.predecessor.last_sequence;
+      s.epoch_base = epoch_base_;
       s.mark = last_durable_;
     });
     if (!status.ok()) return status;
@@ -127,7 +130,7 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
 }
 
 absl::Status WalCore::BeginChain(const RecoveredLog& recovered) {
-  absl::Status status = BeginSegment(recovered.predecessor,
+  absl::Status status = BeginSegment({epoch_, next_, last_durable_, recovered.predecessor},
                                      kFramesOffset + options_.initial_segment_bytes, Fill::kZeros);
   if (!status.ok()) return status;
   std::shared_ptr<SegmentNode> next = active_node_;
