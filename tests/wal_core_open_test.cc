@@ -103,6 +103,33 @@ TEST_F(WalCoreOpenTest, StrictRefusesDamageAndChangesNothing) {
   EXPECT_EQ(disk_.Hash(), before);
 }
 
+// What nobody had been told is durable does not become acknowledged by a stop.
+TEST_F(WalCoreOpenTest, StopAtFirstLossStatesNoHigherMarkThanIsKnown) {
+  Open();
+  for (int i = 1; i <= 4; ++i) Commit("record " + std::to_string(i));
+  Commit("five");
+  Crash();
+  // Record 2; the group of record 5 says that four are durable, and nothing says more.
+  disk_.FlipBit(Path(1), kFramesOffset + 2 * FrameBytes(kGroupBodyBytes) + FrameBytes(8) + 36, 3);
+  options_.recovery_policy = RecoveryPolicy::kStopAtFirstLoss;
+  Open();
+  ASSERT_EQ(core_->epoch(), 2u);
+  Commit("six");
+  for (int i = 0; i < 2; ++i) {
+    Crash();
+    Open();
+    ASSERT_EQ(report_.lost.size(), 2u) << report_.ToString();
+    EXPECT_EQ(report_.lost[0].first, 2u);
+    EXPECT_EQ(report_.lost[0].last, 4u);
+    EXPECT_EQ(report_.lost[0].acknowledgement, Acknowledgement::kAcknowledged);
+    EXPECT_EQ(report_.lost[1].first, 5u);
+    EXPECT_EQ(report_.lost[1].last, 5u);
+    EXPECT_EQ(report_.lost[1].acknowledgement, Acknowledgement::kUnknown);
+    EXPECT_EQ(ReadAll(), (std::vector<std::string>{"record 1", "lost 2..5", "six"}));
+    EXPECT_EQ(core_->epoch_base(), 1u);
+  }
+}
+
 TEST_F(WalCoreOpenTest, StopAtFirstLossKeepsThePrefixAndSetsTheRestAside) {
   Open();
   FillSegments(3);

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "millrace/log_reader.h"
 #include "tests/sim_file_system.h"
 #include "tests/wal_core_fixture.h"
 #include "wal/format.h"
-#include "wal/io_status.h"
 #include "wal/segment_name.h"
 #include "wal/superblock.h"
 #include "wal/wal_core.h"
@@ -374,6 +374,33 @@ TEST_F(WalCoreTruncateTest, LosingTheSuperblockLosesNothing) {
   EXPECT_EQ(ReadAll(), UpTo(8, {"new"}));
   EXPECT_EQ(core_->epoch_base(), 8u);
   EXPECT_TRUE(report_.lost.empty()) << report_.ToString();
+}
+
+// Another process's reader hears of it, and gives what was written anew.
+TEST_F(WalCoreTruncateTest, AReaderOfTheDirectoryFollows) {
+  Open();
+  CommitUpTo(20);
+  LogReaderOptions options;
+  options.file_system = &disk_;
+  auto reader = LogReader::Open(kDirectory, options);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  const auto drain = [&reader] {
+    Payloads payloads;
+    for (auto entry = (*reader)->Next(); entry.ok(); entry = (*reader)->Next()) {
+      payloads.emplace_back(entry->record.payload);
+    }
+    return payloads;
+  };
+  EXPECT_EQ(drain().size(), 19u) << "the last is not known to be durable";
+  Truncate(8);
+  core_->ReleaseTrimmed();
+  ASSERT_TRUE((*reader)->Refresh().ok());
+  EXPECT_EQ((*reader)->limit(), 8u);
+  EXPECT_EQ((*reader)->next(), 9u);
+  Commit("new");
+  ASSERT_TRUE(core_->WriteIdleMark().ok());
+  ASSERT_TRUE((*reader)->Refresh().ok());
+  EXPECT_EQ(drain(), Payloads{"new"});
 }
 
 // Damage to the last record kept: it is lost, not dropped, and if it can be read another

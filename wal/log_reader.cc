@@ -169,10 +169,13 @@ absl::Status LogReader::Refresh() {
   const absl::StatusOr<LogScout::News> news = s.scout->Look();
   if (!news.ok()) return news.status();
   if (*news == LogScout::News::kSeen) return absl::OkStatus();
-  const SequenceNumber next = s.reader->next_sequence();
+  SequenceNumber next = s.reader->next_sequence();
+  const uint64_t epoch = s.log.epoch;
   const ReadPosition position = s.reader->position();
   RecoveryReport report;
   if (absl::Status status = s.RecoverSteadily(&report); !status.ok()) return status;
+  // What was dropped since is not to be passed over when its numbers are given again.
+  if (s.log.epoch != epoch) next = std::min(next, s.log.epoch_base + 1);
   s.ReadFrom(next, position);
   return absl::OkStatus();
 }

@@ -138,7 +138,7 @@ absl::StatusOr<bool> LogScout::SegmentFollows() {
 }
 
 // True if there are records in the segment, or, by its header, before it, that are
-// not known here. One that was only begun adds nothing else.
+// not known here, or if the header drops some that are. One that was only begun adds nothing else.
 absl::StatusOr<bool> LogScout::AddsRecords(uint64_t number) {
   const std::string name = SegmentName(number);
   std::unique_ptr<File> file;
@@ -160,6 +160,8 @@ absl::StatusOr<bool> LogScout::AddsRecords(uint64_t number) {
       continue;
     }
     if (header.first_sequence > known + 1) return true;
+    // It ends the log elsewhere: a truncation.
+    if (header.epoch > epoch_) return true;
     if (ReadFully(*file, kFramesOffset, frame) == static_cast<IoResult>(frame.size()) &&
         DecodeFrameHeader(frame.data(), SegmentSeed(log_id_, number, header.incarnation),
                           kFramesOffset, &frame_header) == FrameStatus::kValid) {

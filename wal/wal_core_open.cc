@@ -20,6 +20,13 @@ namespace {
 // How far ahead of the first segment's number the superblock is raised at open.
 constexpr uint64_t kRaiseAtOpen = 16;
 
+// An epoch that begins at a loss leaves out numbers of which only some are known to have
+// been durable; later opens say of them what this mark says.
+SequenceNumber MarkToState(const RecoveredLog& recovered) {
+  if (!recovered.starts_new_epoch) return recovered.next_sequence - 1;
+  return std::max(recovered.mark, recovered.predecessor.last_sequence);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WalCore>> WalCore::Open(FileSystem& file_system,
@@ -121,7 +128,7 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
     status = superblock_->Update([this, &recovered](Superblock& s) {
       s.epoch = epoch_;
       s.epoch_base = epoch_base_;
-      s.mark = last_durable_;
+      s.mark = MarkToState(recovered);
     });
     if (!status.ok()) return status;
   }
@@ -130,7 +137,7 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
 }
 
 absl::Status WalCore::BeginChain(const RecoveredLog& recovered) {
-  absl::Status status = BeginSegment({epoch_, next_, last_durable_, recovered.predecessor},
+  absl::Status status = BeginSegment({epoch_, next_, MarkToState(recovered), recovered.predecessor},
                                      kFramesOffset + options_.initial_segment_bytes, Fill::kZeros);
   if (!status.ok()) return status;
   std::shared_ptr<SegmentNode> next = active_node_;
