@@ -403,6 +403,34 @@ TEST_F(WalCoreTruncateTest, AReaderOfTheDirectoryFollows) {
   EXPECT_EQ(drain(), Payloads{"new"});
 }
 
+// Not even where the number is claimed durable, the record that got it is lost, and the one
+// that had it before stands right behind the cut.
+TEST_F(WalCoreTruncateTest, AReaderOfTheDirectoryDoesNotReadBehindTheCut) {
+  Open();
+  CommitUpTo(5);
+  Truncate(2);
+  LogReaderOptions options;
+  options.file_system = &disk_;
+  options.limit = LogReaderOptions::Limit::kReadable;
+  auto reader = LogReader::Open(kDirectory, options);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_EQ((*reader)->limit(), 2u);
+  Commit("new");
+  ASSERT_TRUE(core_->WriteIdleMark().ok());
+  const uint64_t begun = core_->segments()->Find(3)->number;
+  Crash();
+  std::string bytes = *disk_.ReadFileBytes(Path(begun));
+  bytes.replace(kFramesOffset, 2000, 2000, '\xaa');
+  disk_.WriteFileBytes(Path(begun), bytes);
+  reader = LogReader::Open(kDirectory, options);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Payloads payloads;
+  for (auto entry = (*reader)->Next(); entry.ok(); entry = (*reader)->Next()) {
+    payloads.emplace_back(entry->kind == Entry::Kind::kLost ? "lost" : entry->record.payload);
+  }
+  EXPECT_EQ(payloads, UpTo(2, {"lost"}));
+}
+
 // Damage to the last record kept: it is lost, not dropped, and if it can be read another
 // time it is there.
 TEST_F(WalCoreTruncateTest, ADamagedRecordThatIsKeptStaysPartOfTheLog) {

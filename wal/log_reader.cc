@@ -36,6 +36,10 @@ bool SameLosses(const RecoveryReport& a, const RecoveryReport& b) {
 // found there is bounded by the limit alone.
 std::shared_ptr<SegmentNode> BuildChain(const RecoveredLog& log) {
   std::shared_ptr<SegmentNode> next;
+  if (log.newest.has_value()) {
+    next = std::make_shared<SegmentNode>(log.newest->number, log.newest->incarnation,
+                                         log.newest->first_sequence);
+  }
   for (auto it = log.chain.rbegin(); it != log.chain.rend(); ++it) {
     auto node = std::make_shared<SegmentNode>(it->number, it->incarnation, it->first_sequence);
     if (next != nullptr) node->Seal(it->end, it->last_sequence, std::move(next));

@@ -16,17 +16,23 @@ namespace {
 // How far beyond the last frame seen the next is looked for.
 constexpr uint64_t kWindowBytes = uint64_t{256} << 10;
 
+// The segment in which records may follow.
+std::optional<ChainSegment> HeadOf(const RecoveredLog& log) {
+  if (log.newest.has_value()) return log.newest;
+  return log.chain.empty() ? std::optional<ChainSegment>() : log.chain.back();
+}
+
 }  // namespace
 
 LogScout::LogScout(Directory& directory, const RecoveredLog& log, RecoveryReport::Outcome outcome)
     : directory_(directory),
       log_id_(log.log_id),
       epoch_(log.epoch),
-      head_(log.chain.empty() ? std::optional<ChainSegment>() : log.chain.back()),
+      head_(HeadOf(log)),
       mark_(log.mark),
       stated_mark_(log.mark),
       known_(log.next_sequence - 1),
-      readable_(log.chain.empty() ? kNoSequence : log.chain.back().last_sequence),
+      readable_(head_.has_value() ? head_->last_sequence : kNoSequence),
       first_retained_(log.first_retained),
       closed_(outcome == RecoveryReport::Outcome::kClean) {
   if (!head_.has_value()) return;

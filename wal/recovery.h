@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,12 @@ struct RecoveredLog {
   bool exists = false;
   LogId log_id = {};                // if it exists; drawn anew where nothing tells it any more
   std::vector<ChainSegment> chain;  // oldest first; without segments that hold no record
-  uint64_t epoch = 1;               // so far: see starts_new_epoch
-  SequenceNumber epoch_base = 0;    // of it: the last number kept of older ones
+  // The newest segment, if it goes on from the chain and holds no record (yet), or is lost
+  // and still known to have been there (incarnation 0). The chain's
+  // last segment then ends where it says: what stands behind is dead.
+  std::optional<ChainSegment> newest;
+  uint64_t epoch = 1;             // so far: see starts_new_epoch
+  SequenceNumber epoch_base = 0;  // of it: the last number kept of older ones
   // The highest number that the log itself says is durable. After a recovery with
   // Access::kReadWrite everything in the chain is.
   SequenceNumber mark = 0;
