@@ -38,17 +38,44 @@ void CrashOracle::Acknowledged(SequenceNumber s) {
   acknowledged_ = std::max(acknowledged_, s);
 }
 
+void CrashOracle::TruncationReturned() {
+  ASSERT_TRUE(truncating_.has_value());
+  for (SequenceNumber s = *truncating_ + 1; s <= entries_.size(); ++s) {
+    dropped_.emplace(s, std::move(entries_[s - 1].payload));
+  }
+  entries_.resize(*truncating_);
+  acknowledged_ = *truncating_;
+  truncating_.reset();
+  ++truncations_;
+}
+
 std::optional<std::string> CrashOracle::Check(const Recovered& recovered) const {
+  if (!truncating_.has_value()) return CheckRecords(recovered);
+  CrashOracle after = *this;
+  after.TruncationReturned();
+  const std::optional<std::string> as_dropped = after.CheckRecords(recovered);
+  if (!as_dropped.has_value()) return std::nullopt;
+  const std::optional<std::string> as_kept = CheckRecords(recovered);
+  if (!as_kept.has_value()) return std::nullopt;
+  return absl::StrCat("while truncating after ", *truncating_, ": if it took effect, ", *as_dropped,
+                      "; if not, ", *as_kept);
+}
+
+std::optional<std::string> CrashOracle::CheckRecords(const Recovered& recovered) const {
   if (recovered.first > std::max<SequenceNumber>(trim_, 1)) {
     return Named("C1", recovered.first - 1, "is gone and was never given up");
   }
   const SequenceNumber last = recovered.first + recovered.payloads.size() - 1;
   if (last < acknowledged_) return Named("C1", last + 1, "was acknowledged and is lost");
-  if (last > entries_.size()) return Named("C3", last, "was never accepted");
   for (SequenceNumber s = recovered.first; s <= last; ++s) {
-    if (recovered.payloads[s - recovered.first] != entries_[s - 1].payload) {
-      return Named("C3", s, "has other bytes than were accepted");
+    const std::string& payload = recovered.payloads[s - recovered.first];
+    if (s <= entries_.size() && payload == entries_[s - 1].payload) continue;
+    const auto [begin, end] = dropped_.equal_range(s);
+    if (std::any_of(begin, end, [&](const auto& entry) { return entry.second == payload; })) {
+      return Named("C3", s, "was dropped by a truncation and is back");
     }
+    return Named("C3", s,
+                 s > entries_.size() ? "was never accepted" : "has other bytes than were accepted");
   }
   if (last > 0 && last >= recovered.first && entries_[last - 1].batch_last != last) {
     return Named("C5", last, "survived without the rest of its batch");
@@ -176,6 +203,15 @@ void SimLog::Trim(SequenceNumber first_to_keep) {
   ASSERT_TRUE(core_->TrimBefore(first_to_keep).ok()) << core_->status();
   core_->ReleaseTrimmed();
   oracle_.Acknowledged(core_->last_durable());
+}
+
+void SimLog::Truncate(SequenceNumber last_to_keep) {
+  oracle_.TruncationBegun(last_to_keep);
+  const absl::Status status = core_->TruncateAfter(last_to_keep);
+  ASSERT_TRUE(status.ok()) << status;
+  bodies_.clear();
+  oracle_.TruncationReturned();
+  core_->ReleaseTrimmed();
 }
 
 void SimLog::Close() {

@@ -1,7 +1,10 @@
 #ifndef MILLRACE_CRASH_ORACLE_H_
 #define MILLRACE_CRASH_ORACLE_H_
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,9 +31,18 @@ class CrashOracle {
   void Acknowledged(SequenceNumber s);
   // Records below `s` may be gone.
   void TrimRequested(SequenceNumber s) { trim_ = std::max(trim_, s); }
+  // From the call to TruncateAfter(s) until it returns either all records after `s` are
+  // dropped or none is. From then on they must not come back, whatever their numbers are
+  // given to.
+  void TruncationBegun(SequenceNumber s) { truncating_ = s; }
+  void TruncationReturned();
 
   SequenceNumber acknowledged() const { return acknowledged_; }
   SequenceNumber last() const { return entries_.size(); }
+  // Changes whenever what a crash may leave becomes less.
+  uint64_t promise() const {
+    return acknowledged_ + (2 * truncations_ + truncating_.has_value()) * 0x10001;
+  }
 
   struct Recovered {
     SequenceNumber first = 1;
@@ -44,6 +56,7 @@ class CrashOracle {
   std::optional<std::string> Check(const Recovered& recovered) const;
 
  private:
+  std::optional<std::string> CheckRecords(const Recovered& recovered) const;
   struct Accepted_ {
     std::string payload;
     SequenceNumber batch_last = 0;  // of the batch that it belongs to
@@ -51,6 +64,10 @@ class CrashOracle {
   std::vector<Accepted_> entries_;  // of record i + 1
   SequenceNumber acknowledged_ = 0;
   SequenceNumber trim_ = 1;
+  std::optional<SequenceNumber> truncating_;
+  uint64_t truncations_ = 0;
+  // What was dropped, under the number that it had.
+  std::multimap<SequenceNumber, std::string> dropped_;
 };
 
 // Opens the log on `disk` as after a crash, reads all of it, and, if `probe` is
@@ -74,6 +91,7 @@ class SimLog {
   void Commit();
   void IdleMark();
   void Trim(SequenceNumber first_to_keep);
+  void Truncate(SequenceNumber last_to_keep);
   void Close();
   // SIGKILL: what was written stays.
   void Kill();

@@ -85,12 +85,17 @@ class Reader {
   std::optional<std::string> Identify(const Files& files);
   void TakeHeaders();
   void TakeCursors(const Files& files);
+  void TakeEpochBase(const std::optional<std::string>& superblock);
+  // The first number that no longer counts in the segment.
+  uint64_t Above(const Segment& s) const;
+  std::map<uint64_t, Segment>::iterator Lower(std::map<uint64_t, Segment>::iterator it);
   Lines FollowChain();
   void Mark(uint64_t epoch, uint64_t mark) { marks_.emplace_back(epoch, mark); }
 
   std::map<uint64_t, Segment> segments_;
   std::string log_id_;
-  uint64_t epoch_ = 1, epoch_base_ = 0, first_retained_ = 1;
+  uint64_t epoch_ = 1, first_retained_ = 1;
+  std::optional<uint64_t> epoch_base_;
   std::vector<std::pair<uint64_t, uint64_t>> marks_;
 };
 
@@ -291,10 +296,37 @@ inline void Reader::TakeCursors(const Files& files) {
   }
 }
 
+inline void Reader::TakeEpochBase(const std::optional<std::string>& superblock) {
+  if (superblock && U(*superblock, 48, 8) == epoch_) {
+    epoch_base_ = U(*superblock, 56, 8);
+    return;
+  }
+  for (const auto& [number, s] : segments_) {
+    if (s.header.empty() || s.epoch != epoch_) continue;
+    const uint64_t last = U(s.header, 112, 8);
+    epoch_base_ = std::min(epoch_base_.value_or(last), last);
+  }
+}
+
+inline uint64_t Reader::Above(const Segment& s) const {
+  return s.epoch < epoch_ && epoch_base_ ? *epoch_base_ + 1 : uint64_t{1} << 57;
+}
+
+// The next one below `it` that the live epoch does not pass over; the end if there is none.
+inline std::map<uint64_t, Reader::Segment>::iterator Reader::Lower(
+    std::map<uint64_t, Segment>::iterator it) {
+  while (it != segments_.begin()) {
+    --it;
+    if (it->second.first < Above(it->second)) return it;
+  }
+  return segments_.end();
+}
+
 inline Reader::Lines Reader::FollowChain() {
   Lines lines;
-  auto it = segments_.empty() ? segments_.end() : std::prev(segments_.end());
-  uint64_t end = ~uint64_t{0}, below = uint64_t{1} << 57;
+  auto it = Lower(segments_.end());
+  uint64_t end = ~uint64_t{0};
+  uint64_t below = it == segments_.end() ? 0 : Above(it->second);
   bool cut_known = true;  // in the last segment there is none
   while (it != segments_.end()) {
     const Segment& s = it->second;
@@ -316,7 +348,8 @@ inline Reader::Lines Reader::FollowChain() {
       below = U(s.header, 112, 8) + 1;
     }
     // The predecessor is lost, or who it was: the next lower segment.
-    it = it == segments_.begin() ? segments_.end() : std::prev(it);
+    it = Lower(it);
+    if (it != segments_.end()) below = std::min(below, Above(it->second));
     end = ~uint64_t{0};
     cut_known = false;
   }
@@ -329,16 +362,16 @@ inline std::vector<std::string> Reader::Read(const Files& files) {
   TakeHeaders();
   if (superblock) {
     epoch_ = std::max(epoch_, U(*superblock, 48, 8));
-    epoch_base_ = U(*superblock, 56, 8);
     first_retained_ = std::max(first_retained_, U(*superblock, 64, 8));
     Mark(U(*superblock, 48, 8), U(*superblock, 80, 8));
   }
+  TakeEpochBase(superblock);
   TakeCursors(files);
   const Lines lines = FollowChain();
   uint64_t mark = 0;
   for (const auto& [epoch, value] : marks_) {
     if (epoch > epoch_) continue;
-    mark = std::max(mark, epoch == epoch_ ? value : std::min(value, epoch_base_));
+    mark = std::max(mark, epoch == epoch_ ? value : std::min(value, epoch_base_.value_or(0)));
   }
   std::vector<std::string> result;
   for (uint64_t n = first_retained_;; ++n) {

@@ -38,12 +38,20 @@ class RandomLog {
 
   Files Make() {
     for (char& c : log_id_) c = static_cast<char>(random_());
-    const uint64_t segments = 1 + Below(4);
+    const uint64_t segments = 1 + Below(5);
     Predecessor predecessor;
     uint64_t number = 1 + Below(3);
     SequenceNumber next = 1;
     for (uint64_t i = 0; i < segments; ++i) {
+      if (OneIn(4) && !places_.empty()) {
+        // A truncation: the numbers behind are given again.
+        places_.resize(1 + Below(places_.size()));
+        predecessor = places_.back();
+        next = predecessor.last_sequence + 1;
+        bases_.push_back(predecessor.last_sequence);
+      }
       SegmentHeader header;
+      header.epoch = bases_.size();
       header.log_id = log_id_;
       header.number = number;
       header.incarnation = random_();
@@ -92,7 +100,12 @@ class RandomLog {
   void Fill(SegmentBuilder& segment) {
     for (uint64_t groups = Below(6); groups > 0; --groups) {
       segment.Group(segment.next() - 1);
-      for (uint64_t frames = 1 + Below(5); frames > 0; --frames) AddFrame(segment);
+      for (uint64_t frames = 1 + Below(5); frames > 0; --frames) {
+        AddFrame(segment);
+        if (segment.next() > segment.header().first_sequence) {
+          places_.push_back(segment.AsPredecessor());
+        }
+      }
       if (OneIn(4)) segment.IdleMark();
     }
   }
@@ -135,6 +148,10 @@ class RandomLog {
     superblock.generation = 1 + Below(9);
     superblock.highest_segment = highest_segment;
     superblock.mark = OneIn(2) ? mark : Below(mark + 1);
+    // It may lag behind the header that begins an epoch.
+    superblock.epoch = bases_.size();
+    if (superblock.epoch > 1 && OneIn(3)) --superblock.epoch;
+    superblock.epoch_base = bases_[superblock.epoch - 1];
     std::string bytes(kBlockBytes + kSlotBytes, '\0');
     const int slot = static_cast<int>(superblock.generation % 2);
     EncodeSuperblock(superblock, slot,
@@ -146,6 +163,7 @@ class RandomLog {
     CursorSlot cursor;
     cursor.log_id = log_id_;
     cursor.generation = 1;
+    cursor.epoch = 1 + Below(bases_.size());
     cursor.committed = committed;
     cursor.name = "some.name";
     std::string bytes(kBlockBytes + kSlotBytes, '\0');
@@ -156,6 +174,8 @@ class RandomLog {
   std::mt19937_64 random_;
   LogId log_id_ = {};
   Files files_;
+  std::vector<Predecessor> places_;          // where the log can be cut: behind records
+  std::vector<SequenceNumber> bases_ = {0};  // of each epoch
 };
 
 std::vector<std::string> LibraryLines(const Files& files) {

@@ -132,6 +132,32 @@ TEST_F(RecoveryPolicyTest, AStopIsNotALossForTheNextOpen) {
   }
 }
 
+// Of the numbers that a stop leaves out only some had been acknowledged, and no later mark
+// makes it more.
+TEST_F(RecoveryPolicyTest, AStopDoesNotMakeNumbersAcknowledged) {
+  const auto segments = PutDamaged();
+  SegmentHeader header = Header(4, 16, {2, 1002, 6, segments[1].FrameBegin(2), 0});
+  header.epoch = 2;
+  header.mark = 12;
+  Put(SegmentBuilder(header));
+  for (const RecoveryPolicy policy :
+       {RecoveryPolicy::kSalvage, RecoveryPolicy::kStrict, RecoveryPolicy::kStopAtFirstLoss}) {
+    const RecoveredLog empty = Recover({.policy = policy});
+    EXPECT_EQ(Lost(), "7..12 acknowledged set aside, 13..15 acknowledgement unknown set aside");
+    EXPECT_EQ(empty.next_sequence, 16u) << "no number is given twice";
+  }
+  header.mark = 3;
+  Put(SegmentBuilder(header).Group(15).Record("16").IdleMark());
+  for (const RecoveryPolicy policy :
+       {RecoveryPolicy::kSalvage, RecoveryPolicy::kStrict, RecoveryPolicy::kStopAtFirstLoss}) {
+    const RecoveredLog log = Recover({.policy = policy});
+    EXPECT_EQ(Chain(log), "1..5 6..6 16..16");
+    EXPECT_EQ(log.mark, 16u);
+    EXPECT_EQ(Lost(), "7..15 acknowledgement unknown set aside");
+    EXPECT_EQ(log.epoch_base, 6u) << "the superblock does not tell; the header does";
+  }
+}
+
 TEST_F(RecoveryPolicyTest, ANewerVersionIsRefusedBeforeAnythingIsTouched) {
   const auto segments = PutThree();
   Put(9, OfNewerVersion(SegmentBuilder(Header(9, 16)).Bytes()));

@@ -6,119 +6,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/sim_file_system.h"
+#include "tests/wal_core_fixture.h"
 #include "wal/io_status.h"
-#include "wal/record_reader.h"
 #include "wal/segment_name.h"
 
 namespace millrace {
 namespace {
 
-constexpr char kDirectory[] = "log";
-
-std::string Path(uint64_t segment) { return std::string(kDirectory) + "/" + SegmentName(segment); }
-
-class WalCoreTest : public testing::Test {
- protected:
-  WalCoreTest() {
-    options_.segment_bytes = 8192;
-    options_.initial_segment_bytes = 8192;
-  }
-
-  absl::Status TryOpen() {
-    core_.reset();
-    std::unique_ptr<Directory> directory;
-    EXPECT_GE(disk_.OpenDirectory(kDirectory, DirectoryMode::kCreate, &directory), 0);
-    auto core = WalCore::Open(disk_, std::move(directory), options_, &supply_, 0, &report_);
-    if (!core.ok()) return core.status();
-    core_ = std::move(*core);
-    return absl::OkStatus();
-  }
-  void Open() { ASSERT_TRUE(TryOpen().ok()) << disk_.Describe(); }
-  void Crash() {
-    disk_.KillProcess();
-    core_.reset();
-  }
-
-  absl::StatusOr<SequenceNumber> Add(std::string body, Durability durability) {
-    bodies_.push_back(std::make_unique<std::string>(std::move(body)));
-    PendingFrame frame;
-    frame.body = *bodies_.back();
-    frame.body_checksum = BodyChecksum(core_->body_seed(), frame.body);
-    frame.durability = durability;
-    return core_->Add(frame);
-  }
-  void Commit(const std::string& body) {
-    ASSERT_TRUE(Add(body, Durability::kDurable).ok());
-    ASSERT_TRUE(core_->Write().ok());
-    ASSERT_TRUE(core_->Sync().ok());
-  }
-  void FillSegments(int segments) {
-    const uint64_t rotations = core_->counters().rotations + segments;
-    while (core_->counters().rotations < rotations) Commit(std::string(1000, 'f'));
-  }
-
-  // "op name@offset" of every call that changes a file from now on.
-  void Watch() {
-    disk_.SetHook([this](const FileCall& call) {
-      if (call.number != 0) {
-        calls_.push_back(std::string(FileOpName(call.op)) + " " + std::string(call.name) + "@" +
-                         std::to_string(call.offset));
-      }
-      return SimVerdict::kProceed;
-    });
-  }
-  size_t Find(const std::string& call, size_t from = 0) const {
-    return std::find(calls_.begin() + from, calls_.end(), call) - calls_.begin();
-  }
-
-  std::vector<std::string> ReadAll() {
-    std::vector<std::string> payloads;
-    const SequenceNumber first = core_->first_retained();
-    RecordReader reader(core_->directory(), core_->log_id(), core_->segments()->Find(first), first,
-                        [first] { return first; });
-    while (true) {
-      switch (reader.Next(core_->last_durable())) {
-        case RecordReader::Kind::kRecord:
-          payloads.emplace_back(reader.record().record.payload);
-          break;
-        case RecordReader::Kind::kLost:
-          payloads.push_back("lost " + std::to_string(reader.lost().first) + ".." +
-                             std::to_string(reader.lost().last));
-          break;
-        default:
-          return payloads;
-      }
-    }
-  }
-
-  std::vector<std::string> calls_;
-  SimFileSystem disk_{SimOptions{}};
-  Options options_;
-  RecoveryReport report_;
-  InlineSegmentSupply supply_;
-  std::unique_ptr<WalCore> core_;
-  std::vector<std::unique_ptr<std::string>> bodies_;
-};
-
-TEST_F(WalCoreTest, NumbersAreDenseFromOneOnAcrossReopening) {
-  Open();
-  EXPECT_EQ(report_.outcome, RecoveryReport::Outcome::kCreated);
-  Commit("a");
-  Commit("b");
-  EXPECT_EQ(core_->last_durable(), 2u);
-  ASSERT_TRUE(core_->Close().ok());
-  Open();
-  EXPECT_EQ(report_.outcome, RecoveryReport::Outcome::kClean);
-  Commit("c");
-  EXPECT_EQ(core_->last_durable(), 3u);
-  EXPECT_EQ(ReadAll(), (std::vector<std::string>{"a", "b", "c"}));
-}
+class WalCoreTest : public WalCoreFixture {};
 
 TEST_F(WalCoreTest, WatermarksMoveOnlyWithTheirCall) {
   Open();
@@ -156,29 +55,6 @@ TEST_F(WalCoreTest, FailedSyncIsFinalAndTheFileIsLeftAlone) {
   EXPECT_EQ(disk_.Calls(FileOp::kWrite), writes);
   Open();
   EXPECT_EQ(ReadAll().front(), "kept");
-}
-
-// The page cache still shows what the failed sync did not bring to the disk.
-TEST_F(WalCoreTest, ReopeningAfterAFailedSyncShowsNoPhantom) {
-  Open();
-  Commit("kept");
-  disk_.AddRule({.op = FileOp::kSync,
-                 .action = SimRule::Action::kLosePages,
-                 .error = EIO,
-                 .name = "*.seg",
-                 .count = 1});
-  ASSERT_TRUE(Add("phantom", Durability::kDurable).ok());
-  ASSERT_TRUE(core_->Write().ok());
-  ASSERT_FALSE(core_->Sync().ok());
-  Crash();
-  Open();
-  EXPECT_EQ(ReadAll(), std::vector<std::string>{"kept"});
-  Commit("next");
-  Crash();
-  disk_.CutPower();
-  disk_.PowerOn(7);
-  Open();
-  EXPECT_EQ(ReadAll(), (std::vector<std::string>{"kept", "next"}));
 }
 
 TEST_F(WalCoreTest, FailedWriteIsFinal) {
@@ -254,92 +130,6 @@ TEST_F(WalCoreTest, SyncsOldestSegmentFirst) {
   EXPECT_TRUE(std::is_sorted(syncs.begin(), syncs.end()));
 }
 
-TEST_F(WalCoreTest, PreparesTheNextSegmentAheadAfterTheFirstRotation) {
-  Open();
-  EXPECT_EQ(disk_.FileNames(kDirectory).size(), 3u);  // LOCK, LOG, one segment
-  FillSegments(1);
-  EXPECT_TRUE(disk_.ReadFileBytes(Path(3)).has_value());
-  Watch();
-  Commit("x");
-  FillSegments(1);
-  EXPECT_EQ(Find("create " + SegmentName(3) + "@0"), calls_.size());
-}
-
-TEST_F(WalCoreTest, TrimIsDurableBeforeAnyFileGoes) {
-  Open();
-  FillSegments(4);
-  Watch();
-  ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
-  core_->ReleaseTrimmed();
-  const size_t first_sync = Find("sync " + SegmentName(5) + "@0");
-  const size_t superblock = Find("sync LOG@0");
-  size_t first_unlink = 0;
-  while (first_unlink < calls_.size() && calls_[first_unlink].rfind("unlink", 0) != 0) {
-    ++first_unlink;
-  }
-  ASSERT_LT(first_unlink, calls_.size());
-  EXPECT_LT(first_sync, first_unlink);
-  EXPECT_LT(superblock, first_unlink);
-  Crash();
-  Open();
-  EXPECT_GT(report_.first_retained, 1u);
-  EXPECT_TRUE(report_.lost.empty());
-}
-
-TEST_F(WalCoreTest, TrimmedSegmentsAreRecycled) {
-  Open();
-  for (int i = 0; i < 6; ++i) {
-    FillSegments(1);
-    ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
-    core_->ReleaseTrimmed();
-  }
-  EXPECT_GT(core_->counters().recycled_segments, 2u);
-  Crash();
-  Open();
-  EXPECT_TRUE(report_.lost.empty());
-}
-
-// Its mark does not fit, so it rotates; what that seals is not given up as well.
-TEST_F(WalCoreTest, TrimThatRotatesGivesUpOnlyWhatItNames) {
-  Open();
-  // 80 bytes of group and 40 of record each: 68 leave 32 bytes of a segment.
-  for (int i = 0; i < 2 * 68; ++i) Commit("8 bytes.");
-  ASSERT_EQ(core_->counters().rotations, 1u);
-  ASSERT_TRUE(core_->TrimBefore(core_->last_durable() + 1).ok());
-  core_->ReleaseTrimmed();
-  EXPECT_EQ(core_->counters().rotations, 2u);
-  EXPECT_EQ(core_->segments()->First()->first_sequence, core_->first_retained());
-  ASSERT_TRUE(core_->Close().ok());
-  options_.recovery_policy = RecoveryPolicy::kStrict;
-  Open();
-  EXPECT_TRUE(report_.lost.empty()) << report_.ToString();
-}
-
-TEST_F(WalCoreTest, StreamingReservesTheSegmentThatRotationNeedsAtOnce) {
-  options_.segment_bytes = 1 << 20;
-  options_.initial_segment_bytes = 128 << 10;
-  Open();
-  const uint64_t before = disk_.Calls(FileOp::kAllocate);
-  Commit(std::string(100'000, 's'));
-  Commit(std::string(100'000, 's'));
-  ASSERT_EQ(core_->counters().rotations, 1u);
-  // The one taken, which nobody had prepared, and the one prepared behind it.
-  EXPECT_EQ(disk_.Calls(FileOp::kAllocate), before + 2);
-}
-
-TEST_F(WalCoreTest, SegmentNumbersThatRunOutAreAnError) {
-  Open();
-  Commit("kept");
-  ASSERT_TRUE(core_->Close().ok());
-  disk_.WriteFileBytes(Path(kMaxSegmentNumber - 1), "");
-  Open();
-  absl::Status status;
-  for (int i = 0; i < 20 && status.ok(); ++i) {
-    status = Add(std::string(1000, 'n'), Durability::kDurable).status();
-  }
-  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-}
-
 TEST_F(WalCoreTest, SequenceNumbersThatRunOutAreAFinalError) {
   Open();
   Commit("kept");
@@ -356,49 +146,6 @@ TEST_F(WalCoreTest, SequenceNumbersThatRunOutAreAFinalError) {
   const absl::Status refused = Add("beyond", Durability::kDurable).status();
   EXPECT_TRUE(absl::IsOutOfRange(refused));
   EXPECT_EQ(core_->Write(), refused);
-}
-
-TEST_F(WalCoreTest, DoesNotRecycleAFileWithASecondLink) {
-  Open();
-  for (int i = 0; i < 6; ++i) {
-    FillSegments(1);
-    for (uint64_t n = 1; n < 20; ++n) {
-      if (disk_.ReadFileBytes(Path(n)).has_value()) disk_.SetLinkCount(Path(n), 2);
-    }
-    ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
-    core_->ReleaseTrimmed();
-  }
-  EXPECT_EQ(core_->counters().recycled_segments, 0u);
-}
-
-TEST_F(WalCoreTest, DoesNotRecycleWhatAReaderHolds) {
-  Open();
-  FillSegments(1);
-  const std::shared_ptr<SegmentNode> pin = core_->segments()->First();
-  for (int i = 0; i < 2; ++i) {
-    FillSegments(1);
-    ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
-    core_->ReleaseTrimmed();
-  }
-  FillSegments(1);
-  EXPECT_EQ(core_->counters().recycled_segments, 0u);
-}
-
-TEST_F(WalCoreTest, DoesNotRecycleOnACopyOnWriteFileSystem) {
-  SimOptions sim;
-  sim.overwrites_in_place = false;
-  SimFileSystem disk(sim);
-  std::unique_ptr<Directory> directory;
-  ASSERT_GE(disk.OpenDirectory(kDirectory, DirectoryMode::kCreate, &directory), 0);
-  InlineSegmentSupply supply;
-  core_ = WalCore::Open(disk, std::move(directory), options_, &supply, 0, &report_).value();
-  for (int i = 0; i < 6; ++i) {
-    FillSegments(1);
-    ASSERT_TRUE(core_->TrimBefore(core_->last_durable()).ok());
-    core_->ReleaseTrimmed();
-  }
-  EXPECT_EQ(core_->counters().recycled_segments, 0u);
-  core_.reset();
 }
 
 TEST_F(WalCoreTest, IdleMarkIsWrittenOnceInABlockOfItsOwn) {
@@ -441,44 +188,6 @@ TEST_F(WalCoreTest, CloseCutsTheSlack) {
             kFramesOffset + kBlockBytes + FrameBytes(kFooterBodyBytes));
 }
 
-TEST_F(WalCoreTest, SecondOpenIsAborted) {
-  Open();
-  std::unique_ptr<Directory> directory;
-  ASSERT_GE(disk_.OpenDirectory(kDirectory, DirectoryMode::kMustExist, &directory), 0);
-  InlineSegmentSupply supply;
-  RecoveryReport report;
-  const auto second = WalCore::Open(disk_, std::move(directory), options_, &supply, 0, &report);
-  EXPECT_TRUE(absl::IsAborted(second.status())) << second.status();
-  Commit("still works");
-}
-
-TEST_F(WalCoreTest, CreateModesAreKept) {
-  options_.create_mode = CreateMode::kMustExist;
-  EXPECT_TRUE(absl::IsNotFound(TryOpen()));
-  EXPECT_TRUE(disk_.FileNames(kDirectory).empty());
-  options_.create_mode = CreateMode::kMustNotExist;
-  ASSERT_TRUE(TryOpen().ok());
-  ASSERT_TRUE(core_->Close().ok());
-  EXPECT_TRUE(absl::IsAlreadyExists(TryOpen()));
-  options_.create_mode = CreateMode::kMustExist;
-  EXPECT_TRUE(TryOpen().ok());
-}
-
-TEST_F(WalCoreTest, OpeningOftenLeavesFewFiles) {
-  Open();
-  Commit("only");
-  for (int i = 0; i < 50; ++i) {
-    if (i % 2 == 0) {
-      ASSERT_TRUE(core_->Close().ok());
-    } else {
-      Crash();
-    }
-    Open();
-    EXPECT_EQ(ReadAll(), std::vector<std::string>{"only"});
-  }
-  EXPECT_LE(disk_.FileNames(kDirectory).size(), 5u);
-}
-
 TEST_F(WalCoreTest, RecordLargerThanTheSegmentGetsALargerOne) {
   options_.segment_bytes = 1 << 20;
   Open();
@@ -489,50 +198,6 @@ TEST_F(WalCoreTest, RecordLargerThanTheSegmentGetsALargerOne) {
   Crash();
   Open();
   EXPECT_EQ(ReadAll(), (std::vector<std::string>{"small", large, "after"}));
-}
-
-TEST_F(WalCoreTest, StrictRefusesDamageAndChangesNothing) {
-  Open();
-  FillSegments(2);
-  ASSERT_TRUE(core_->Close().ok());
-  disk_.FlipBit(Path(1), kFramesOffset + FrameBytes(kGroupBodyBytes) + 40, 3);
-  const uint64_t before = disk_.Hash();
-  options_.recovery_policy = RecoveryPolicy::kStrict;
-  EXPECT_TRUE(absl::IsDataLoss(TryOpen()));
-  EXPECT_EQ(disk_.Hash(), before);
-}
-
-TEST_F(WalCoreTest, StopAtFirstLossKeepsThePrefixAndSetsTheRestAside) {
-  Open();
-  FillSegments(3);
-  const SequenceNumber last = core_->last_durable();
-  ASSERT_TRUE(core_->Close().ok());
-  // The second segment's first record.
-  disk_.FlipBit(Path(2), kFramesOffset + FrameBytes(kGroupBodyBytes) + 40, 3);
-  options_.recovery_policy = RecoveryPolicy::kStopAtFirstLoss;
-  Open();
-  const SequenceNumber kept = report_.last_recovered;
-  EXPECT_GT(kept, 1u);
-  EXPECT_LT(kept, last);
-  EXPECT_EQ(report_.next_sequence, last + 1);
-  const std::vector<std::string> names = disk_.FileNames(kDirectory);
-  EXPECT_TRUE(std::any_of(names.begin(), names.end(),
-                          [](const std::string& n) { return n.ends_with(".aside"); }));
-  Superblock superblock;
-  ASSERT_EQ(*SuperblockFile::Load(core_->directory(), &superblock), HeaderStatus::kValid);
-  EXPECT_EQ(superblock.epoch, 2u);
-  EXPECT_EQ(superblock.epoch_base, kept);
-  Commit("after");
-  const std::string gap = "lost " + std::to_string(kept + 1) + ".." + std::to_string(last);
-  std::vector<std::string> read = ReadAll();
-  ASSERT_EQ(read.size(), kept + 2);
-  EXPECT_EQ(read[kept], gap);
-  EXPECT_EQ(read[kept + 1], "after");
-  // The cut stands under any policy.
-  Crash();
-  options_.recovery_policy = RecoveryPolicy::kSalvage;
-  Open();
-  EXPECT_EQ(ReadAll(), read);
 }
 
 }  // namespace

@@ -251,6 +251,22 @@ void UseSuperblock(LogInventory* inventory) {
       std::max(inventory->first_retained, std::min(superblock.first_retained, kMaxSequence));
 }
 
+// The superblock is raised after the header that begins the epoch: until then that
+// header tells. Once it is trimmed, those behind it name a base that is trimmed as well.
+std::optional<SequenceNumber> EpochBase(const LogInventory& inventory) {
+  if (inventory.epoch == 1) return 0;
+  if (inventory.superblock_counts && inventory.superblock.epoch == inventory.epoch) {
+    return inventory.superblock.epoch_base;
+  }
+  std::optional<SequenceNumber> base;
+  for (const SegmentFile& file : inventory.files) {
+    if (file.kind != Kind::kActive || file.header.epoch != inventory.epoch) continue;
+    const SequenceNumber last = file.header.predecessor.last_sequence;
+    base = std::min(base.value_or(last), last);
+  }
+  return base;
+}
+
 }  // namespace
 
 const SegmentFile* LogInventory::Find(uint64_t number) const {
@@ -286,6 +302,7 @@ absl::StatusOr<LogInventory> TakeInventory(Directory& directory) {
       inventory.superblock.log_id == inventory.log_id) {
     UseSuperblock(&inventory);
   }
+  inventory.epoch_base = EpochBase(inventory);
   for (const CursorSlot& cursor : listing->cursors) {
     if (inventory.id_known && cursor.log_id == inventory.log_id &&
         cursor.committed <= kMaxSequence) {

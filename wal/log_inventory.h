@@ -2,6 +2,7 @@
 #define MILLRACE_WAL_LOG_INVENTORY_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,12 +46,19 @@ struct LogInventory {
   Superblock superblock;           // as read; generation 0 if there was none
   bool superblock_counts = false;  // it is intact, and this log's
   uint64_t epoch = 1;              // the highest
+  // Where the live epoch begins: the last number kept of older ones. Unset: nothing tells.
+  std::optional<SequenceNumber> epoch_base;
   SequenceNumber first_retained = 1;
   std::vector<StatedMark> marks;  // by headers, superblock and cursors
   uint64_t highest_number = 0;    // that a name, a header or the superblock names
 
   std::vector<std::string> ignored;  // names that are not the log's
   uint64_t bytes_read = 0;
+
+  // The highest number that still counts of what `file`, a segment, holds.
+  SequenceNumber HighestIn(const SegmentFile& file) const {
+    return file.epoch() < epoch && epoch_base.has_value() ? *epoch_base : kMaxSequence;
+  }
 
   // The file of segment `number`; null if there is none.
   const SegmentFile* Find(uint64_t number) const;

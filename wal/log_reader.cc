@@ -36,6 +36,10 @@ bool SameLosses(const RecoveryReport& a, const RecoveryReport& b) {
 // found there is bounded by the limit alone.
 std::shared_ptr<SegmentNode> BuildChain(const RecoveredLog& log) {
   std::shared_ptr<SegmentNode> next;
+  if (log.newest.has_value()) {
+    next = std::make_shared<SegmentNode>(log.newest->number, log.newest->incarnation,
+                                         log.newest->first_sequence);
+  }
   for (auto it = log.chain.rbegin(); it != log.chain.rend(); ++it) {
     auto node = std::make_shared<SegmentNode>(it->number, it->incarnation, it->first_sequence);
     if (next != nullptr) node->Seal(it->end, it->last_sequence, std::move(next));
@@ -169,10 +173,13 @@ absl::Status LogReader::Refresh() {
   const absl::StatusOr<LogScout::News> news = s.scout->Look();
   if (!news.ok()) return news.status();
   if (*news == LogScout::News::kSeen) return absl::OkStatus();
-  const SequenceNumber next = s.reader->next_sequence();
+  SequenceNumber next = s.reader->next_sequence();
+  const uint64_t epoch = s.log.epoch;
   const ReadPosition position = s.reader->position();
   RecoveryReport report;
   if (absl::Status status = s.RecoverSteadily(&report); !status.ok()) return status;
+  // What was dropped since is not to be passed over when its numbers are given again.
+  if (s.log.epoch != epoch) next = std::min(next, s.log.epoch_base + 1);
   s.ReadFrom(next, position);
   return absl::OkStatus();
 }

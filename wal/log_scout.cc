@@ -16,17 +16,23 @@ namespace {
 // How far beyond the last frame seen the next is looked for.
 constexpr uint64_t kWindowBytes = uint64_t{256} << 10;
 
+// The segment in which records may follow.
+std::optional<ChainSegment> HeadOf(const RecoveredLog& log) {
+  if (log.newest.has_value()) return log.newest;
+  return log.chain.empty() ? std::optional<ChainSegment>() : log.chain.back();
+}
+
 }  // namespace
 
 LogScout::LogScout(Directory& directory, const RecoveredLog& log, RecoveryReport::Outcome outcome)
     : directory_(directory),
       log_id_(log.log_id),
       epoch_(log.epoch),
-      head_(log.chain.empty() ? std::optional<ChainSegment>() : log.chain.back()),
+      head_(HeadOf(log)),
       mark_(log.mark),
       stated_mark_(log.mark),
       known_(log.next_sequence - 1),
-      readable_(log.chain.empty() ? kNoSequence : log.chain.back().last_sequence),
+      readable_(head_.has_value() ? head_->last_sequence : kNoSequence),
       first_retained_(log.first_retained),
       closed_(outcome == RecoveryReport::Outcome::kClean) {
   if (!head_.has_value()) return;
@@ -138,7 +144,7 @@ absl::StatusOr<bool> LogScout::SegmentFollows() {
 }
 
 // True if there are records in the segment, or, by its header, before it, that are
-// not known here. One that was only begun adds nothing else.
+// not known here, or if the header drops some that are. One that was only begun adds nothing else.
 absl::StatusOr<bool> LogScout::AddsRecords(uint64_t number) {
   const std::string name = SegmentName(number);
   std::unique_ptr<File> file;
@@ -160,6 +166,8 @@ absl::StatusOr<bool> LogScout::AddsRecords(uint64_t number) {
       continue;
     }
     if (header.first_sequence > known + 1) return true;
+    // It ends the log elsewhere: a truncation.
+    if (header.epoch > epoch_) return true;
     if (ReadFully(*file, kFramesOffset, frame) == static_cast<IoResult>(frame.size()) &&
         DecodeFrameHeader(frame.data(), SegmentSeed(log_id_, number, header.incarnation),
                           kFramesOffset, &frame_header) == FrameStatus::kValid) {

@@ -130,6 +130,27 @@ RecoveryReport::Outcome OutcomeOf(const LogInventory& inventory, const RecoveryC
   return consistent ? Outcome::kClean : Outcome::kRecovered;
 }
 
+std::optional<ChainSegment> NewestOf(const LogInventory& inventory, const RecoveryChain& chain,
+                                     const RecoveryVerdict& verdict) {
+  if (chain.links.empty() || verdict.cut || verdict.stopped) return std::nullopt;
+  const ChainLink& top = chain.links.back();
+  if (!verdict.kept.empty() && verdict.kept.back().number == top.number) {
+    if (top.epoch == inventory.epoch) return std::nullopt;
+    // The segments of the live epoch are lost; it is known where the older one ends.
+    const SequenceNumber last = verdict.kept.back().last_sequence;
+    return ChainSegment{.number = inventory.highest_number,
+                        .first_sequence = last + 1,
+                        .last_sequence = last,
+                        .end = kFramesOffset};
+  }
+  return ChainSegment{.number = top.number,
+                      .incarnation = top.incarnation,
+                      .first_sequence = top.first,
+                      .last_sequence = top.first - 1,
+                      .end = kFramesOffset,
+                      .file_bytes = top.file->bytes};
+}
+
 absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
                      const LogInventory& inventory, const RecoveryChain& chain,
                      RecoveryVerdict verdict, RecoveredLog* log) {
@@ -139,15 +160,15 @@ absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
     const IoResult drawn = file_system.Random(log->log_id);
     if (drawn < 0) return IoError("draw random bytes for", "the log's id", drawn);
   }
+  log->newest = NewestOf(inventory, chain, verdict);
   log->chain = std::move(verdict.kept);
   log->epoch = inventory.epoch;
-  if (inventory.superblock_counts && inventory.superblock.epoch == inventory.epoch) {
-    log->epoch_base = inventory.superblock.epoch_base;
-  }
+  log->epoch_base = inventory.epoch_base.value_or(0);
   log->mark = chain.mark;
   log->first_retained = chain.first_retained;
   log->next_sequence = verdict.next_sequence;
   log->predecessor = verdict.predecessor;
+  log->below = verdict.below;
   log->next_segment = inventory.highest_number + 1;
   // So that intact records which are cut off never count again.
   log->starts_new_epoch = verdict.stopped || verdict.withheld;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,12 @@ struct RecoveredLog {
   bool exists = false;
   LogId log_id = {};                // if it exists; drawn anew where nothing tells it any more
   std::vector<ChainSegment> chain;  // oldest first; without segments that hold no record
-  uint64_t epoch = 1;               // so far: see starts_new_epoch
-  SequenceNumber epoch_base = 0;
+  // The newest segment, if it goes on from the chain and holds no record (yet), or is lost
+  // and still known to have been there (incarnation 0). The chain's
+  // last segment then ends where it says: what stands behind is dead.
+  std::optional<ChainSegment> newest;
+  uint64_t epoch = 1;             // so far: see starts_new_epoch
+  SequenceNumber epoch_base = 0;  // of it: the last number kept of older ones
   // The highest number that the log itself says is durable. After a recovery with
   // Access::kReadWrite everything in the chain is.
   SequenceNumber mark = 0;
@@ -41,6 +46,8 @@ struct RecoveredLog {
   SequenceNumber next_sequence = 1;
   // What the next segment's header names.
   Predecessor predecessor;
+  // What the oldest segment of the chain names: given up, or number 0.
+  Predecessor below;
   // Above every number that a file, a header or the superblock names.
   uint64_t next_segment = 1;
   // This log's files that hold nothing it still needs: prepared, empty, trimmed.

@@ -50,10 +50,7 @@ class ChainFollower {
         inventory_(inventory),
         options_(options),
         read_all_(options.scan == Scan::kAll || options.policy != RecoveryPolicy::kSalvage),
-        marks_(inventory.epoch,
-               inventory.superblock_counts && inventory.superblock.epoch == inventory.epoch
-                   ? inventory.superblock.epoch_base
-                   : 0) {
+        marks_(inventory.epoch, inventory.epoch_base.value_or(0)) {
     for (const StatedMark& stated : inventory.marks) marks_.Add(stated);
     chain_.first_retained = inventory.first_retained;
   }
@@ -62,6 +59,11 @@ class ChainFollower {
 
  private:
   ChainLink LinkOf(const SegmentFile& file) const;
+  // None of its records counts any more: a later epoch begins below them. Known even where
+  // the header that began it is lost.
+  bool CutOffByEpoch(const SegmentFile& file) const {
+    return file.kind == Kind::kActive && file.header.first_sequence > inventory_.HighestIn(file);
+  }
   absl::Status Read(ChainLink* link);
   void MakeDurable(File& file, ChainLink* link);
   bool UseFooter(File& file, ChainLink* link);
@@ -115,7 +117,8 @@ bool ChainFollower::UseFooter(File& file, ChainLink* link) {
   link->footer = ReadClosingFooter(file, inventory_.log_id, link->number, link->incarnation);
   if (!link->footer.has_value()) return false;
   const FooterBody& body = link->footer->body;
-  if (body.first_sequence != link->first) {
+  if (body.first_sequence != link->first ||
+      body.last_sequence > inventory_.HighestIn(*link->file)) {
     link->footer.reset();
     return false;
   }
@@ -158,7 +161,10 @@ absl::Status ChainFollower::Read(ChainLink* link) {
   if (opened < 0) return IoError("open", name, opened);
   if (sync) MakeDurable(*file, link);
   if (UseFooter(*file, link) && !read_all_) return absl::OkStatus();
-  absl::Status status = ScanLink(*file, kMaxSequence, link);
+  // Where a header names the end, that counts.
+  const SequenceNumber highest =
+      link->named_end.has_value() ? kMaxSequence : inventory_.HighestIn(*link->file);
+  absl::Status status = ScanLink(*file, highest, link);
   if (status.ok()) Take(*link->scan);
   return status;
 }
@@ -233,16 +239,8 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Search(uint64_t below_nu
   for (auto it = files.rbegin(); it != files.rend(); ++it) {
     if (it->number >= below_number || !it->IsSegment()) continue;
     if (it->kind == Kind::kActive && it->header.first_sequence >= below_all) continue;
-    // Cut off by the epoch that followed.
-    const Superblock& superblock = inventory_.superblock;
-    if (inventory_.superblock_counts && it->epoch() < superblock.epoch &&
-        it->kind == Kind::kActive && it->header.first_sequence > superblock.epoch_base) {
-      continue;
-    }
-    SequenceNumber below = below_all;
-    if (inventory_.superblock_counts && it->epoch() < superblock.epoch) {
-      below = std::min(below, superblock.epoch_base + 1);
-    }
+    if (CutOffByEpoch(*it)) continue;
+    const SequenceNumber below = std::min(below_all, inventory_.HighestIn(*it) + 1);
     ChainLink link = LinkOf(*it);
     absl::Status status = Read(&link);
     if (!status.ok()) return status;
@@ -308,8 +306,9 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Below(ChainLink* link) {
 
 absl::StatusOr<RecoveryChain> ChainFollower::Follow() {
   const auto& files = inventory_.files;
-  const auto head = std::find_if(files.rbegin(), files.rend(),
-                                 [](const SegmentFile& file) { return file.IsSegment(); });
+  const auto head = std::find_if(files.rbegin(), files.rend(), [this](const SegmentFile& file) {
+    return file.IsSegment() && !CutOffByEpoch(file);
+  });
   if (head != files.rend()) {
     ChainLink top = LinkOf(*head);
     absl::Status status = Read(&top);

@@ -22,6 +22,7 @@ struct Gap {
   LostRange range;
   Behind behind = Behind::kNothing;
   Known known = Known::kNew;
+  SequenceNumber known_mark = 0;  // kSettled: of the header that tells of it
   Boot boot = Boot::kOther;
 };
 
@@ -37,7 +38,7 @@ class ChainJudge {
         losses_(chain.mark, report),
         expected_(std::max<SequenceNumber>(chain.first_retained, 1)) {
     verdict_.links.resize(chain.links.size());
-    if (chain.below_is_trimmed) verdict_.predecessor = chain.below;
+    if (chain.below_is_trimmed) verdict_.predecessor = verdict_.below = chain.below;
   }
 
   absl::StatusOr<RecoveryVerdict> Walk();
@@ -76,6 +77,7 @@ class ChainJudge {
   Mode mode_ = Mode::kKeeping;
   SequenceNumber expected_;       // everything below is accounted for
   SequenceNumber last_seen_ = 0;  // intact, kept or not
+  SequenceNumber settled_ = 0;    // the last number that an earlier open left out
   LostRange dropped_;             // kDropping: what was cut, if there was a record in it
 };
 
@@ -95,7 +97,12 @@ absl::Status ChainJudge::Meet(Gap gap) {
       if (notes_) losses_.Add(gap.range, Acknowledgement::kUnknown);
       return absl::OkStatus();
     case Action::kReport:
-      losses_.Add(gap.range, Acknowledgement::kUnknown);
+      if (gap.known == Known::kSettled) {
+        losses_.Add(gap.range, Acknowledgement::kUnknown, gap.known_mark);
+        settled_ = gap.range.last;
+      } else {
+        losses_.Add(gap.range, Acknowledgement::kUnknown);
+      }
       return absl::OkStatus();
     case Action::kStop:
       losses_.Add(gap.range, Acknowledgement::kUnknown);
@@ -215,6 +222,7 @@ absl::Status ChainJudge::JudgeFront(size_t index) {
     }
     if (link.epoch > (lower == nullptr ? 1 : lower->epoch)) {
       gap.known = Known::kSettled;
+      gap.known_mark = link.header->mark;
       gap.range.cause = LossCause::kSetAside;
     }
   }
@@ -285,6 +293,7 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
   if (!empty && link.last() < chain_.first_retained && link.withheld_last == 0) {
     fate = {Place::kTrimmed, Holds::kNothingNeeded};
     verdict_.predecessor = {link.number, link.incarnation, link.last(), link.end(), link.digest()};
+    verdict_.below = verdict_.predecessor;
     return absl::OkStatus();
   }
   if (mode_ != Mode::kDropping) {
@@ -363,7 +372,7 @@ absl::StatusOr<RecoveryVerdict> ChainJudge::Walk() {
   absl::Status status = JudgeEnd();
   if (!status.ok()) return status;
   FinishDropped();
-  SequenceNumber last = std::max(chain_.mark, verdict_.predecessor.last_sequence);
+  SequenceNumber last = std::max({chain_.mark, verdict_.predecessor.last_sequence, settled_});
   if (verdict_.stopped) last = std::max(last, last_seen_);
   // Numbers below first_retained have been given, whatever is left of them.
   verdict_.next_sequence = std::max(last + 1, chain_.first_retained);

@@ -17,6 +17,7 @@ namespace millrace {
 struct RecoveryVerdict {
   std::vector<ChainSegment> kept;  // oldest first
   Predecessor predecessor;         // of the next segment
+  Predecessor below;               // of the first one kept
   SequenceNumber last_recovered = kNoSequence;
   SequenceNumber next_sequence = 1;
   bool stopped = false;      // kStopAtFirstLoss met one

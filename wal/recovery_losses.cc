@@ -6,20 +6,20 @@
 
 namespace millrace {
 
-void LossReporter::Add(const LostRange& range, Acknowledgement above) {
+void LossReporter::Add(const LostRange& range, Acknowledgement above, SequenceNumber mark) {
   LostRange part = range;
   if (range.records() == 0) {
     part.acknowledgement = Acknowledgement::kUnknown;
     report_->lost.push_back(part);
     return;
   }
-  if (range.first <= mark_) {
-    part.last = std::min(range.last, mark_);
+  if (range.first <= mark) {
+    part.last = std::min(range.last, mark);
     part.acknowledgement = Acknowledgement::kAcknowledged;
     report_->lost.push_back(part);
   }
-  if (range.last > mark_) {
-    part.first = std::max(range.first, mark_ + 1);
+  if (range.last > mark) {
+    part.first = std::max(range.first, mark + 1);
     part.last = range.last;
     part.acknowledgement = above;
     report_->lost.push_back(part);

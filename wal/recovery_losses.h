@@ -13,7 +13,9 @@ class LossReporter {
   LossReporter(SequenceNumber mark, RecoveryReport* report) : mark_(mark), report_(report) {}
 
   // What is at or below the mark was acknowledged; of the rest `above` is known.
-  void Add(const LostRange& range, Acknowledgement above);
+  void Add(const LostRange& range, Acknowledgement above) { Add(range, above, mark_); }
+  // By the mark that was known when the range was found missing.
+  void Add(const LostRange& range, Acknowledgement above, SequenceNumber mark);
 
   // The error of kStrict, which names the last range added.
   absl::Status Refusal() const;

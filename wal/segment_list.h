@@ -16,8 +16,18 @@ namespace millrace {
 // file: it may be deleted, but is not recycled, and the nodes after it stay.
 class SegmentNode {
  public:
+  // Tells the nodes apart that stand for the same use of the same file: a
+  // truncation makes those of the segments that it keeps anew.
+  struct FileUse {};
+
   SegmentNode(uint64_t number, uint64_t incarnation, SequenceNumber first_sequence)
-      : number(number), incarnation(incarnation), first_sequence(first_sequence) {}
+      : SegmentNode(number, incarnation, first_sequence, std::make_shared<FileUse>()) {}
+  SegmentNode(uint64_t number, uint64_t incarnation, SequenceNumber first_sequence,
+              std::shared_ptr<FileUse> file_use)
+      : number(number),
+        incarnation(incarnation),
+        first_sequence(first_sequence),
+        file_use(std::move(file_use)) {}
   SegmentNode(const SegmentNode&) = delete;
   SegmentNode& operator=(const SegmentNode&) = delete;
 
@@ -36,6 +46,7 @@ class SegmentNode {
   // Of the first record here. May exceed the predecessor's last + 1: the numbers
   // between were lost and reported when this segment was begun.
   const SequenceNumber first_sequence;
+  const std::shared_ptr<FileUse> file_use;
 
   // Ends the segment: its frames end at `end` with `last` (first_sequence - 1 if
   // it holds no record), and `next` follows. Called once, by the writer.
@@ -79,6 +90,13 @@ class SegmentList {
     std::shared_ptr<SegmentNode> node = First();
     while (node->sealed() && node->next()->first_sequence <= s) node = node->next();
     return node;
+  }
+
+  // What is found from now on is the chain from `first` on. Who holds a node of the
+  // old one goes on in that.
+  void Replace(std::shared_ptr<SegmentNode> first) {
+    MutexLock lock(&mu_);
+    first_.swap(first);
   }
 
   // Takes the sealed segments whose records are all below `s` off the front.

@@ -33,6 +33,8 @@ absl::StatusOr<PreparedSegment> RetiredSegments::Prepare(SegmentFactory& factory
     // A reader of an older segment would come to this one through its node, so
     // only the oldest may be judged by its own use count.
     if (waiting_.front().use_count() != 1) break;
+    // A reader may hold the node that stood for the same file before a truncation.
+    if (waiting_.front()->file_use.use_count() != 1) break;
     // acquire: use_count() is a relaxed load; pairs with the release in which the
     // last reader gave up its pointer, after its last read of the file.
     std::atomic_thread_fence(std::memory_order_acquire);

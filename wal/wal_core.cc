@@ -33,7 +33,7 @@ WalCore::~WalCore() {
   if (!closed_ && factory_ != nullptr) supply_->Detach();
 }
 
-absl::Status WalCore::BeginSegment(const Predecessor& predecessor, uint64_t file_bytes, Fill fill) {
+absl::Status WalCore::BeginSegment(const SegmentStart& start, uint64_t file_bytes, Fill fill) {
   absl::StatusOr<PreparedSegment> prepared = supply_->Take(file_bytes, fill);
   if (!prepared.ok()) return prepared.status();
   if (prepared->origin == PreparedSegment::Origin::kRecycled) ++counters_.recycled_segments;
@@ -43,16 +43,17 @@ absl::Status WalCore::BeginSegment(const Predecessor& predecessor, uint64_t file
   const IoResult drawn = file_system_.Random(
       std::span<char>(reinterpret_cast<char*>(&header.incarnation), sizeof header.incarnation));
   if (drawn < 0) return IoError("draw random bytes for", SegmentName(header.number), drawn);
-  header.epoch = epoch_;
-  header.first_sequence = next_;
-  header.mark = last_durable_;
+  header.epoch = start.epoch;
+  header.first_sequence = start.first_sequence;
+  header.mark = start.mark;
   header.first_retained = first_retained_;
   header.capacity = std::max(prepared->file_bytes, file_bytes);
-  header.predecessor = predecessor;
+  header.predecessor = start.predecessor;
   header.boot_id = boot_id_;
   header.created_ns = now_ns_;
   active_ = std::make_unique<SegmentWriter>(std::move(*prepared), header);
-  active_node_ = std::make_shared<SegmentNode>(header.number, header.incarnation, next_);
+  active_node_ =
+      std::make_shared<SegmentNode>(header.number, header.incarnation, start.first_sequence);
   segment_groups_ = 0;
   return absl::OkStatus();
 }
@@ -89,13 +90,13 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
 
   const uint64_t needed = kFramesOffset + kGroupFrameBytes + FrameBytes(body_bytes);
   const uint64_t file_bytes = std::max(NextFileBytes(), needed);
-  const Predecessor predecessor = ActiveAsPredecessor();
+  const SegmentStart start{epoch_, next_, last_durable_, ActiveAsPredecessor()};
   std::shared_ptr<SegmentNode> old_node = active_node_;
   // By the groups of the segment that ends: the new one has none yet.
   const Fill fill = NextFill();
   std::unique_ptr<SegmentWriter> old = std::move(active_);
   const uint64_t old_end = old->end();
-  status = BeginSegment(predecessor, file_bytes, fill);
+  status = BeginSegment(start, file_bytes, fill);
   if (!status.ok()) {
     active_ = std::move(old);
     return Fail(std::move(status));
@@ -230,6 +231,7 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
   }
   if (!status.ok()) return Fail(std::move(status));
   for (std::shared_ptr<SegmentNode>& dropped : segments_->DropBefore(first_retained_)) {
+    below_ = {dropped->number, dropped->incarnation, dropped->last_sequence(), dropped->end(), 0};
     trimmed_.push_back(std::move(dropped));
   }
   return absl::OkStatus();

@@ -84,7 +84,15 @@ class WalCore {
   // first_retained() says durably how far that went. Their files stay until
   // ReleaseTrimmed, so that readers can be told before any goes.
   absl::Status TrimBefore(SequenceNumber first_to_keep);
-  // Lets the files of trimmed segments be recycled or deleted.
+  // Drops the records after `last_to_keep`, durably: next_sequence() is then
+  // `last_to_keep` + 1, and epoch() one more. Their files stay until ReleaseTrimmed, so
+  // that readers can be told before any goes.
+  //
+  // Errors: OutOfRange, InvalidArgument (as Log::TruncateAfter), and errors of reading
+  //   the segment that is to be cut: status() is still ok then, and nothing was changed.
+  //   Others are final: the records may or may not have been dropped.
+  absl::Status TruncateAfter(SequenceNumber last_to_keep);
+  // Lets the files of trimmed and dropped segments be recycled or deleted.
   void ReleaseTrimmed();
 
   // Writes and syncs everything and notes on disk that the log was closed in
@@ -102,6 +110,9 @@ class WalCore {
   const absl::Status& status() const { return status_; }
   const LogId& log_id() const { return log_id_; }
   uint64_t epoch() const { return epoch_; }
+  // Where the live epoch begins: what was said in older ones of numbers above it, in
+  // marks and checkpoints, no longer holds.
+  SequenceNumber epoch_base() const { return epoch_base_; }
   uint64_t body_seed() const { return body_seed_; }
   Directory& directory() { return *directory_; }
   const std::shared_ptr<SegmentList>& segments() const { return segments_; }
@@ -111,13 +122,25 @@ class WalCore {
   WalCore(FileSystem& file_system, std::unique_ptr<Directory> directory, const Options& options,
           SegmentSupply* supply, int64_t now_ns);
 
+  // How a segment goes on with the log.
+  struct SegmentStart {
+    uint64_t epoch = 1;
+    SequenceNumber first_sequence = 1;
+    SequenceNumber mark = 0;
+    Predecessor predecessor;
+  };
+
   absl::Status TakeLock();
   absl::Status Begin(RecoveredLog recovered, RecoveryReport* report);
   absl::Status BeginChain(const RecoveredLog& recovered);
   absl::Status TidyUp(const RecoveredLog& recovered);
-  absl::Status BeginSegment(const Predecessor& predecessor, uint64_t file_bytes, Fill fill);
+  absl::Status BeginSegment(const SegmentStart& start, uint64_t file_bytes, Fill fill);
   absl::Status Rotate(uint64_t body_bytes);
   absl::Status SyncRetired();
+  absl::StatusOr<Predecessor> EndAfter(const std::shared_ptr<SegmentNode>& node,
+                                       SequenceNumber last_to_keep);
+  absl::Status BeginEpoch(const Predecessor& predecessor, SequenceNumber last_to_keep);
+  void DropBehind(const std::shared_ptr<SegmentNode>& kept, const Predecessor& predecessor);
   absl::Status Fail(absl::Status status);
   GroupBody Group() const;
   Predecessor ActiveAsPredecessor() const;
@@ -138,6 +161,7 @@ class WalCore {
   LogId log_id_ = {};
   uint64_t body_seed_ = 0;
   uint64_t epoch_ = 1;
+  SequenceNumber epoch_base_ = 0;
   uint64_t boot_id_ = 0;
 
   SequenceNumber next_ = 1;  // the number that the next record gets
@@ -149,7 +173,9 @@ class WalCore {
   std::unique_ptr<SegmentWriter> active_;
   std::shared_ptr<SegmentNode> active_node_;
   std::shared_ptr<SegmentList> segments_;
-  // Trimmed, and not yet released.
+  // The segment before the oldest: given up, and named where nothing else is kept.
+  Predecessor below_;
+  // Trimmed or dropped, and not yet released.
   std::vector<std::shared_ptr<SegmentNode>> trimmed_;
   // Rotated away from before all their bytes were synced, oldest first.
   std::vector<std::unique_ptr<SegmentWriter>> unsynced_segments_;

@@ -20,6 +20,13 @@ namespace {
 // How far ahead of the first segment's number the superblock is raised at open.
 constexpr uint64_t kRaiseAtOpen = 16;
 
+// An epoch that begins at a loss leaves out numbers of which only some are known to have
+// been durable; later opens say of them what this mark says.
+SequenceNumber MarkToState(const RecoveredLog& recovered) {
+  if (!recovered.starts_new_epoch) return recovered.next_sequence - 1;
+  return std::max(recovered.mark, recovered.predecessor.last_sequence);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WalCore>> WalCore::Open(FileSystem& file_system,
@@ -82,6 +89,9 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
   boot_id_ = file_system_.BootId();
   epoch_ = recovered.epoch + (recovered.starts_new_epoch ? 1 : 0);
   next_ = recovered.next_sequence;
+  epoch_base_ =
+      recovered.starts_new_epoch ? recovered.predecessor.last_sequence : recovered.epoch_base;
+  below_ = recovered.below;
   first_retained_ = recovered.first_retained;
   // Recovery has synced whatever it kept.
   last_written_ = last_durable_ = marked_ = next_ - 1;
@@ -117,8 +127,8 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
   if (recovered.starts_new_epoch) {
     status = superblock_->Update([this, &recovered](Superblock& s) {
       s.epoch = epoch_;
-      s.epoch_base = recovered.predecessor.last_sequence;
-      s.mark = last_durable_;
+      s.epoch_base = epoch_base_;
+      s.mark = MarkToState(recovered);
     });
     if (!status.ok()) return status;
   }
@@ -127,7 +137,7 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
 }
 
 absl::Status WalCore::BeginChain(const RecoveredLog& recovered) {
-  absl::Status status = BeginSegment(recovered.predecessor,
+  absl::Status status = BeginSegment({epoch_, next_, MarkToState(recovered), recovered.predecessor},
                                      kFramesOffset + options_.initial_segment_bytes, Fill::kZeros);
   if (!status.ok()) return status;
   std::shared_ptr<SegmentNode> next = active_node_;
