@@ -59,12 +59,22 @@ absl::StatusOr<std::unique_ptr<SharedCheckpoints>> SharedCheckpoints::Open(FileS
   return shared;
 }
 
+namespace {
+
+// One that CURSORS says anything about is moved even if its home is newer: what was read there
+// may be what a failed sync has left in memory only.
+bool MustMove(const StoredCursor& cursor, const LogId& log_id) {
+  return cursor.BelongsTo(log_id) && (cursor.has_entry || cursor.entry_found);
+}
+
+}  // namespace
+
 // Goes on after an error, of which it returns the first: CURSORS must then stay.
 absl::Status SharedCheckpoints::MoveAllHome(const LogId& log_id, const SharedEntries& entries,
                                             const std::vector<StoredCursor>& cursors) {
   absl::Status first;
   for (const StoredCursor& cursor : cursors) {
-    if (!cursor.BelongsTo(log_id) || (!cursor.has_entry && !cursor.from_entry)) continue;
+    if (!MustMove(cursor, log_id)) continue;
     absl::Status status = MoveHome(log_id, entries, cursor.name);
     if (first.ok()) first = std::move(status);
   }
@@ -84,9 +94,7 @@ absl::Status SharedCheckpoints::MoveHome(const LogId& log_id, const SharedEntrie
   if (!*named) return absl::OkStatus();
   // Again, now that it cannot change any more.
   const StoredCursor cursor = ReadCursor(name, (*home)->file(), entries);
-  if (!cursor.BelongsTo(log_id) || (!cursor.has_entry && !cursor.from_entry)) {
-    return absl::OkStatus();
-  }
+  if (!MustMove(cursor, log_id)) return absl::OkStatus();
   CursorSlot slot = SlotFor(cursor.checkpoint);
   slot.log_id = log_id;
   slot.generation = GenerationBeside(cursor.slot, Outbid(cursor.generation));
@@ -141,7 +149,7 @@ void SharedCheckpoints::Close() {
     }
     const auto next = std::find_if(members_.begin(), members_.end(),
                                    [](const Attendance& a) { return !a.went_home; });
-    if (next == members_.end()) return;
+    if (next == members_.end()) break;
     next->went_home = true;
     Member* const member = next->member;
     going_home_ = member;
@@ -153,6 +161,11 @@ void SharedCheckpoints::Close() {
     going_home_ = nullptr;
     changed_.NotifyAll();
   }
+  // Nobody writes any more: who did held what GoHome has waited for. The directory need not be
+  // synced, as above.
+  if (file_ == nullptr || may_hold_newer_) return;
+  file_.reset();
+  directory_.Unlink(kSharedCheckpointsName);
 }
 
 absl::Status SharedCheckpoints::status() const {

@@ -75,8 +75,8 @@ class SharedCheckpoints {
 
   const Report& report() const { return report_; }
 
-  // Has all cursors that are open go home; from then on they write there. To be called before
-  // the log's lock is given up. Idempotent.
+  // Has all cursors that are open go home, where they write from then on, and removes CURSORS.
+  // To be called before the log's lock is given up. Idempotent.
   void Close() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Not ok once CURSORS failed, or was found unusable: cursors go on without it.
