@@ -14,13 +14,13 @@
 #include <string_view>
 #include <vector>
 
+#include "fuzz/fuzzed_cursors.h"
 #include "tests/segment_builder.h"
 #include "tests/sim_file_system.h"
 #include "wal/check.h"
 #include "wal/recovery.h"
 #include "wal/segment_name.h"
 #include "wal/segment_reader.h"
-#include "wal/shared_checkpoints.h"
 #include "wal/stored_cursor.h"
 #include "wal/superblock.h"
 
@@ -127,23 +127,6 @@ std::string FileName(uint64_t which) {
   }
 }
 
-// Appends a pair of slots of which the second is valid, with one field set.
-void ForgeCursor(uint64_t field, uint64_t value, std::string& bytes) {
-  CursorSlot cursor;
-  cursor.log_id = FuzzLogId();
-  cursor.generation = 7;
-  cursor.committed = 1;
-  cursor.name = "c";
-  cursor.cursor_incarnation = 4;
-  uint64_t* const fields[] = {&cursor.generation, &cursor.epoch, &cursor.committed,
-                              &cursor.cursor_incarnation};
-  *fields[field % 4] = value;
-  cursor.has_entry = field >= 4;
-  bytes.resize(RoundUp(bytes.size(), kSharedEntryBytes) + kSharedEntryBytes);
-  const std::span<char, kSlotBytes> slot(&bytes[bytes.size() - kBlockBytes], kSlotBytes);
-  EncodeCursorSlot(cursor, 1, slot);
-}
-
 // Sets one field of a header or superblock, with checksums that hold.
 void Forge(Input& input, Files& files) {
   const std::string name = FileName(input.Number(1));
@@ -159,7 +142,7 @@ void Forge(Input& input, Files& files) {
     return;
   }
   if (name == kSharedCheckpointsName || name == "c.cursor") {
-    ForgeCursor(field, value, files[name]);
+    ForgeCursor(FuzzLogId(), field, value, files[name]);
     return;
   }
   std::string& bytes = files[name];
@@ -362,36 +345,13 @@ void GoOn(SimFileSystem& disk, const RecoveryPolicy policy) {
   }
 }
 
-std::map<std::string, SequenceNumber> Committed(Directory& directory) {
-  std::map<std::string, SequenceNumber> committed;
-  const auto cursors = ReadCursors(directory);
-  WAL_CHECK(cursors.ok());
-  for (const StoredCursor& cursor : *cursors) {
-    if (cursor.BelongsTo(FuzzLogId())) committed[cursor.name] = cursor.checkpoint.committed;
-  }
-  return committed;
-}
-
-// Moving checkpoints home moves no cursor, and leaves nothing to move.
-void OpenCursors(SimFileSystem& disk) {
-  std::unique_ptr<Directory> directory;
-  WAL_CHECK(disk.OpenDirectory(kDirectory, DirectoryMode::kMustExist, &directory) == 0);
-  const auto before = Committed(*directory);
-  const auto opened = SharedCheckpoints::Open(disk, *directory, FuzzLogId());
-  WAL_CHECK(opened.ok());
-  WAL_CHECK(Committed(*directory) == before);
-  if (!(*opened)->status().ok()) return;  // generations have run out
-  const auto again = SharedCheckpoints::Open(disk, *directory, FuzzLogId());
-  WAL_CHECK(again.ok() && (*again)->report().moved_home == 0 && (*again)->report().lost.empty());
-}
-
 void RecoverEverything(const Files& files, bool honest) {
   SimFileSystem disk{SimOptions{}};
   std::unique_ptr<Directory> directory;
   WAL_CHECK(disk.OpenDirectory(kDirectory, DirectoryMode::kCreate, &directory) == 0);
   for (const auto& [name, bytes] : files) WriteFile(*directory, name, bytes);
 
-  OpenCursors(*disk.Clone());
+  OpenCursors(*disk.Clone(), kDirectory, FuzzLogId());
   const uint64_t before = disk.Hash();
   const uint64_t mutations = disk.MutatingCalls();
   const Result read_only = RecoverOn(disk, {.access = Access::kReadOnly, .scan = Scan::kAll});

@@ -121,8 +121,8 @@ TEST_F(CursorDeleteTest, ErrorAtAnyCallIsReportedAndTheNextTryFinishes) {
   for (const FileOp op : {FileOp::kOpen, FileOp::kStat, FileOp::kLock, FileOp::kRead,
                           FileOp::kUnlink, FileOp::kDirectorySync}) {
     for (uint64_t nth = 1; nth < 10; ++nth) {
-      Open("a", 5).reset();
       disk_.ClearRules();
+      Open("a", 5).reset();
       const int rule = disk_.AddRule({.op = op, .error = EIO, .first = nth});
       const absl::Status status = Delete("a");
       if (disk_.RuleHits(rule) == 0) {
@@ -147,6 +147,7 @@ TEST_F(CursorDeleteTest, OpenersAndDeletersNeverShareACursor) {
   std::atomic<int> holders = 0;
   std::atomic<int> opened = 0;
   std::atomic<int> deleted = 0;
+  std::atomic<int> opening = 4;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
@@ -166,11 +167,14 @@ TEST_F(CursorDeleteTest, OpenersAndDeletersNeverShareACursor) {
         holders.fetch_sub(1, std::memory_order_relaxed);
         opened.fetch_add(1, std::memory_order_relaxed);
       }
+      // relaxed: as above.
+      opening.fetch_sub(1, std::memory_order_relaxed);
     });
   }
   for (int t = 0; t < 2; ++t) {
     threads.emplace_back([&] {
-      for (int i = 0; i < 400; ++i) {
+      // relaxed: as above.
+      while (opening.load(std::memory_order_relaxed) > 0) {
         const absl::Status status = Delete("a");
         EXPECT_TRUE(status.ok() || absl::IsAborted(status) || absl::IsNotFound(status)) << status;
         // relaxed: as above.
