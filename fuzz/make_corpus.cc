@@ -74,7 +74,7 @@ void SaveEdits(const std::filesystem::path& directory) {
   };
   constexpr int kFlip = 0, kOver = 1, kTruncate = 2, kExtend = 3, kErase = 4, kCopy = 5, kZero = 6,
                 kForge = 7;
-  constexpr int kSuperblock = 6, kCursor = 7;
+  constexpr int kSuperblock = 6, kCursor = 7, kShared = 15;
   save("clean", {0});
   save("crashed", {1});
   for (int segment = 0; segment < 3; ++segment) {
@@ -98,6 +98,21 @@ void SaveEdits(const std::filesystem::path& directory) {
   save("no_superblock_erase_3", {1, kErase, 0, 0, 0, kSuperblock, kErase, 0, 0, 0, 2});
   save("torn_superblock", {1, kTruncate, kSuperblock, 100, 0});
   save("cursor_of_bytes", {0, kOver, kCursor, 4, 'a', 'b', 'c', 'd', kExtend, kCursor, 9, 0, 'z'});
+  save("shared_of_bytes", {0, kExtend, kShared, 0, 0x30, 'z', kOver, kShared, 4, 'a', 'b', 'c'});
+  // Fields: generation, epoch, committed, the cursor's incarnation; from 4 on it has an entry.
+  const auto forge = [](int file, int field, int value) {
+    return std::vector<int>{kForge, file, field, value, 0, 0, 0, 0, 0, 0, 0};
+  };
+  const auto save_forged = [&](const std::string& name, const std::vector<std::vector<int>>& all) {
+    std::string text(1, '\0');
+    for (const std::vector<int>& edit : all) text.append(edit.begin(), edit.end());
+    Save(directory, name, text);
+  };
+  save_forged("shared_newer", {forge(kCursor, 2, 3), forge(kShared, 0, 9)});
+  save_forged("shared_older", {forge(kCursor, 2, 3), forge(kShared, 0, 5)});
+  save_forged("shared_of_another_cursor", {forge(kCursor, 2, 3), forge(kShared, 3, 9)});
+  save_forged("shared_lost", {forge(kCursor, 6, 3)});
+  save_forged("shared_mark_beyond_the_end", {forge(kShared, 2, 40)});
   save("forge_mark", {1, kForge, kSuperblock, 5, 200, 0, 0, 0, 0, 0, 0, 0});
   save("forge_epoch", {1, kForge, kSuperblock, 1, 7, 0, 0, 0, 0, 0, 0, 0});
   save("forge_highest",

@@ -14,12 +14,14 @@
 #include <string_view>
 #include <vector>
 
+#include "fuzz/fuzzed_cursors.h"
 #include "tests/segment_builder.h"
 #include "tests/sim_file_system.h"
 #include "wal/check.h"
 #include "wal/recovery.h"
 #include "wal/segment_name.h"
 #include "wal/segment_reader.h"
+#include "wal/stored_cursor.h"
 #include "wal/superblock.h"
 
 namespace millrace {
@@ -114,6 +116,7 @@ Files ValidLog(bool closed) {
 }
 
 std::string FileName(uint64_t which) {
+  if (which % 16 == 15) return std::string(kSharedCheckpointsName);
   switch (which % 8) {
     case 6:
       return std::string(kSuperblockName);
@@ -136,6 +139,10 @@ void Forge(Input& input, Files& files) {
                                 &superblock.highest_segment, &superblock.mark};
     *fields[field % 6] = value;
     files[name] = SuperblockFileBytes(superblock);
+    return;
+  }
+  if (name == kSharedCheckpointsName || name == "c.cursor") {
+    ForgeCursor(FuzzLogId(), field, value, files[name]);
     return;
   }
   std::string& bytes = files[name];
@@ -344,6 +351,7 @@ void RecoverEverything(const Files& files, bool honest) {
   WAL_CHECK(disk.OpenDirectory(kDirectory, DirectoryMode::kCreate, &directory) == 0);
   for (const auto& [name, bytes] : files) WriteFile(*directory, name, bytes);
 
+  OpenCursors(*disk.Clone(), kDirectory, FuzzLogId());
   const uint64_t before = disk.Hash();
   const uint64_t mutations = disk.MutatingCalls();
   const Result read_only = RecoverOn(disk, {.access = Access::kReadOnly, .scan = Scan::kAll});

@@ -206,5 +206,74 @@ TEST_F(CursorFileTest, UnreadableFileIsDamage) {
   EXPECT_TRUE(absl::IsDataLoss(Open("a").status())) << Open("a").status();
 }
 
+CursorCheckpoint OfEpoch(uint64_t epoch, SequenceNumber committed) {
+  CursorCheckpoint checkpoint = At(committed);
+  checkpoint.epoch = epoch;
+  return checkpoint;
+}
+
+TEST_F(CursorFileTest, TruncationLowersTheCheckpointDurably) {
+  auto file = Open("c", 1);
+  ASSERT_TRUE((*file)->Write(At(9)).ok());
+  ASSERT_TRUE((*file)->Clamp(2, 5).ok());
+  const CursorCheckpoint lowered = {.epoch = 2, .committed = 5};
+  EXPECT_EQ((*file)->checkpoint(), lowered);
+  disk_.ForEachCrashImage(8, 1, [&](SimFileSystem& image, ImageId) {
+    std::unique_ptr<Directory> directory;
+    ASSERT_EQ(image.OpenDirectory("/log", DirectoryMode::kMustExist, &directory), 0);
+    EXPECT_EQ(ReadCursors(*directory)->front().checkpoint, lowered);
+  });
+}
+
+TEST_F(CursorFileTest, TruncationBeyondTheCheckpointOnlyBeginsTheEpoch) {
+  auto file = Open("c", 1);
+  ASSERT_TRUE((*file)->Write(At(4)).ok());
+  ASSERT_TRUE((*file)->Clamp(2, 5).ok());
+  EXPECT_EQ((*file)->checkpoint(), OfEpoch(2, 4));
+}
+
+TEST_F(CursorFileTest, CheckpointOfBeforeATruncationIsLoweredByAllThatFollowed) {
+  auto file = Open("c", 1);
+  ASSERT_TRUE((*file)->Clamp(2, 50).ok());
+  ASSERT_TRUE((*file)->Clamp(3, 20).ok());
+  ASSERT_TRUE((*file)->Clamp(5, 70).ok());
+  const auto written = [&](uint64_t epoch, SequenceNumber committed) {
+    EXPECT_TRUE((*file)->Write(OfEpoch(epoch, committed)).ok());
+    EXPECT_EQ((*file)->checkpoint().epoch, 5);
+    return (*file)->checkpoint().committed;
+  };
+  EXPECT_EQ(written(1, 100), 20);
+  EXPECT_EQ(written(2, 100), 20);
+  EXPECT_EQ(written(2, 10), 10);
+  EXPECT_EQ(written(3, 100), 70);
+  EXPECT_EQ(written(4, 60), 60);
+  EXPECT_EQ(written(5, 100), 100);
+}
+
+TEST_F(CursorFileTest, FailedTruncationStillLowersLaterCheckpoints) {
+  auto file = Open("c", 1);
+  ASSERT_TRUE((*file)->Write(At(9)).ok());
+  disk_.AddRule({.op = FileOp::kWrite, .error = ENOSPC, .name = "c.cursor"});
+  EXPECT_TRUE(absl::IsResourceExhausted((*file)->Clamp(2, 5)));
+  EXPECT_EQ((*file)->checkpoint(), At(9));
+  ASSERT_TRUE((*file)->Write(At(10)).ok());
+  EXPECT_EQ((*file)->checkpoint().committed, 5);
+}
+
+TEST_F(CursorFileTest, GenerationsRunOutWithAnError) {
+  std::string bytes(kBlockBytes + kSlotBytes, '\0');
+  CursorSlot slot;
+  slot.log_id = kLogId;
+  slot.generation = ~uint64_t{0} - 2;
+  slot.committed = 3;
+  slot.name = "c";
+  EncodeCursorSlot(slot, 1, std::span<char, kSlotBytes>(&bytes[kBlockBytes], kSlotBytes));
+  disk_.WriteFileBytes("/log/c.cursor", bytes);
+  auto file = Open("c");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_TRUE(absl::IsOutOfRange((*file)->Write(At(4))));
+  EXPECT_EQ((*file)->checkpoint().committed, 3);
+}
+
 }  // namespace
 }  // namespace millrace

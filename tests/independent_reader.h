@@ -57,6 +57,31 @@ inline std::optional<std::string> Slot(const std::string& file, const char* magi
   return U(*a, 40, 8) > U(*b, 40, 8) ? a : b;
 }
 
+// The valid block of CURSORS at `at`, if there is one.
+inline std::vector<std::string> SharedBlock(const std::string& file, uint64_t at) {
+  const int slot = static_cast<int>(at / 4096 % 2);
+  std::string pair(slot * 4096u, '\0');
+  pair += file.substr(at, 256);
+  const auto block = Slot(pair, "MILLRCUR", 0x6d696c6c63757200);
+  return block ? std::vector<std::string>{*block} : std::vector<std::string>();
+}
+
+// Cursor `name`'s committed by its own file and CURSORS; nullopt if it is damaged.
+inline std::optional<uint64_t> CursorCommitted(const Files& files, const std::string& name) {
+  auto newest = Slot(files.at(name + ".cursor"), "MILLRCUR", 0x6d696c6c63757200);
+  if (!newest) return std::nullopt;
+  const std::string own = *newest;
+  const std::string shared = files.count("CURSORS") > 0 ? files.at("CURSORS") : "";
+  for (uint64_t at = 0; at < shared.size() && U(own, 216, 8) != 0; at += 4096) {
+    for (const std::string& block : SharedBlock(shared, at)) {
+      const bool same = block.substr(20, 20) == own.substr(20, 20) &&  // name's size, log id
+                        block.substr(88, 136) == own.substr(88, 136);  // name, incarnation
+      if (same && U(block, 40, 8) > U(*newest, 40, 8)) newest = block;
+    }
+  }
+  return U(*newest, 56, 8);
+}
+
 class Reader {
  public:
   // Each number from the first kept to the last: "n key attributes payload", or "n lost".
@@ -293,6 +318,12 @@ inline void Reader::TakeCursors(const Files& files) {
     const auto slot = Slot(bytes, "MILLRCUR", 0x6d696c6c63757200);
     if (!slot || slot->substr(24, 16) != log_id_) continue;
     Mark(U(*slot, 48, 8), U(*slot, 56, 8));
+  }
+  const std::string shared = files.count("CURSORS") > 0 ? files.at("CURSORS") : "";
+  for (uint64_t at = 0; at < std::min<uint64_t>(shared.size(), 1 << 29); at += 4096) {
+    for (const std::string& block : SharedBlock(shared, at)) {
+      if (block.substr(24, 16) == log_id_) Mark(U(block, 48, 8), U(block, 56, 8));
+    }
   }
 }
 

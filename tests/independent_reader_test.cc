@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "tests/segment_builder.h"
 #include "tests/sim_file_system.h"
 #include "wal/segment_name.h"
+#include "wal/stored_cursor.h"
 
 namespace millrace {
 namespace {
@@ -71,6 +73,7 @@ class RandomLog {
     }
     if (!OneIn(3)) PutSuperblock(number + 3, predecessor.last_sequence);
     if (OneIn(3)) PutCursor(Below(predecessor.last_sequence + 1));
+    if (OneIn(3)) PutSharedCursors(predecessor.last_sequence);
     return files_;
   }
 
@@ -166,9 +169,26 @@ class RandomLog {
     cursor.epoch = 1 + Below(bases_.size());
     cursor.committed = committed;
     cursor.name = "some.name";
+    cursor.cursor_incarnation = Below(3);
     std::string bytes(kBlockBytes + kSlotBytes, '\0');
     EncodeCursorSlot(cursor, 1, std::span<char, kSlotBytes>(&bytes[kBlockBytes], kSlotBytes));
     files_["some.name.cursor"] = bytes;
+  }
+
+  void PutSharedCursors(SequenceNumber last) {
+    std::string bytes((1 + Below(6)) * kBlockBytes + Below(2) * kSlotBytes, '\0');
+    for (uint64_t at = 0; at + kSlotBytes <= bytes.size(); at += kBlockBytes) {
+      if (OneIn(3)) continue;
+      const int slot = static_cast<int>(at / kBlockBytes % 2);
+      CursorSlot cursor;
+      cursor.log_id = OneIn(4) ? LogId{'o'} : log_id_;
+      cursor.generation = (OneIn(9) ? 1 : 2) + 2 * Below(5) + slot;
+      cursor.committed = Below(last + 1);
+      cursor.name = OneIn(2) ? "some.name" : "other";
+      cursor.cursor_incarnation = Below(3);
+      EncodeCursorSlot(cursor, slot, std::span<char, kSlotBytes>(&bytes[at], kSlotBytes));
+    }
+    files_["CURSORS"] = bytes;
   }
 
   std::mt19937_64 random_;
@@ -184,6 +204,21 @@ std::vector<std::string> LibraryLines(const Files& files) {
   EXPECT_EQ(disk.OpenDirectory("/log", DirectoryMode::kCreate, &directory), 0);
   for (const auto& [name, bytes] : files) WriteFile(*directory, name, bytes);
   return ReaderLines(&disk, "/log");
+}
+
+// The library's view of a cursor; nullopt if it is damaged, or there is none.
+std::optional<SequenceNumber> LibraryCommitted(const Files& files, const std::string& name) {
+  SimFileSystem disk({.seed = 1});
+  std::unique_ptr<Directory> directory;
+  EXPECT_EQ(disk.OpenDirectory("/log", DirectoryMode::kCreate, &directory), 0);
+  for (const auto& [file, bytes] : files) WriteFile(*directory, file, bytes);
+  const auto cursors = ReadCursors(*directory);
+  EXPECT_TRUE(cursors.ok()) << cursors.status();
+  for (const StoredCursor& cursor : *cursors) {
+    const bool valid = cursor.status == HeaderStatus::kValid;
+    if (cursor.name == name && valid) return cursor.checkpoint.committed;
+  }
+  return std::nullopt;
 }
 
 // What both readers say of the log, which must be the same.
@@ -202,6 +237,22 @@ TEST(IndependentReaderTest, AgreesOnWholeLogs) {
     if (testing::Test::HasFailure()) return;
   }
   EXPECT_GT(records, 3000);
+}
+
+TEST(IndependentReaderTest, AgreesOnCheckpointsOfCursors) {
+  int shared = 0;
+  for (uint64_t seed = 1; seed <= 2000; ++seed) {
+    RandomLog log(seed);
+    Files files = log.Make();
+    if (files.count("some.name.cursor") == 0) continue;
+    if (seed % 4 == 0) log.Damage(&files);
+    if (files.count("some.name.cursor") == 0) continue;
+    const auto library = LibraryCommitted(files, "some.name");
+    ASSERT_EQ(library, independent::CursorCommitted(files, "some.name")) << "seed " << seed;
+    files.erase("CURSORS");
+    shared += library != LibraryCommitted(files, "some.name");
+  }
+  EXPECT_GT(shared, 20);
 }
 
 TEST(IndependentReaderTest, AgreesOnDamagedLogs) {

@@ -16,6 +16,7 @@
 #include "tests/recovery_fixture.h"
 #include "tests/temp_directory.h"
 #include "wal/posix_file_system.h"
+#include "wal/stored_cursor.h"
 
 namespace millrace {
 namespace {
@@ -124,6 +125,29 @@ TEST_F(RecoveryEvidenceFixture, OnlyCursorsLeftIsNotAFreshLog) {
   EXPECT_TRUE(log.exists);
   EXPECT_EQ(log.log_id, log_id_);
   EXPECT_NE(report_.outcome, RecoveryReport::Outcome::kCreated) << Lost();
+}
+
+TEST_F(RecoveryEvidenceFixture, CheckpointSharedInCursorsVouchesForRecords) {
+  PutThree();
+  Remove(3);
+  EXPECT_EQ(Chain(Recover()), "1..5 6..10");
+  EXPECT_EQ(Lost(), "");
+  CursorSlot cursor;
+  cursor.log_id = log_id_;
+  cursor.generation = 3;
+  cursor.committed = 14;
+  cursor.name = "reader";
+  std::string bytes(2 * kSharedEntryBytes, '\0');
+  EncodeCursorSlot(cursor, 1, std::span<char, kSlotBytes>(&bytes[3 * kBlockBytes], kSlotBytes));
+  WriteFile(*directory_, kSharedCheckpointsName, bytes);
+  EXPECT_EQ(Recover().next_sequence, 15);
+  EXPECT_EQ(Lost(), "11..14 acknowledged truncated");
+  // Another log's vouches for nothing.
+  cursor.log_id = LogId{'o'};
+  EncodeCursorSlot(cursor, 1, std::span<char, kSlotBytes>(&bytes[3 * kBlockBytes], kSlotBytes));
+  WriteFile(*directory_, kSharedCheckpointsName, bytes);
+  EXPECT_EQ(Recover().next_sequence, 11);
+  EXPECT_EQ(Lost(), "");
 }
 
 TEST_F(RecoveryEvidenceFixture, AnUnreadableTailIsReported) {

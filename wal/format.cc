@@ -368,13 +368,12 @@ void EncodeCursorSlot(const CursorSlot& cursor, int slot, std::span<char, kSlotB
   BeginBlock(kCursorMagic, p);
   Put(p + 20, static_cast<uint32_t>(cursor.name.size()));
   std::memcpy(p + 24, cursor.log_id.data(), cursor.log_id.size());
-  Put(p + 40, cursor.generation);
-  Put(p + 48, cursor.epoch);
-  Put(p + 56, cursor.committed);
-  Put(p + 64, cursor.segment);
-  Put(p + 72, cursor.incarnation);
-  Put(p + 80, cursor.offset);
+  const uint64_t numbers[] = {cursor.generation, cursor.epoch,       cursor.committed,
+                              cursor.segment,    cursor.incarnation, cursor.offset};
+  std::memcpy(p + 40, numbers, sizeof numbers);
   std::memcpy(p + 88, cursor.name.data(), cursor.name.size());
+  Put(p + 216, cursor.cursor_incarnation);
+  Put(p + 224, uint64_t{cursor.has_entry});
   SealBlock(kCursorSeed + slot, p);
 }
 
@@ -393,6 +392,8 @@ HeaderStatus DecodeCursorSlot(std::span<const char, kSlotBytes> bytes, int slot,
   cursor->incarnation = Get<uint64_t>(p + 72);
   cursor->offset = Get<uint64_t>(p + 80);
   cursor->name = std::string_view(p + 88, name_bytes);
+  cursor->cursor_incarnation = Get<uint64_t>(p + 216);
+  cursor->has_entry = (Get<uint64_t>(p + 224) & 1) != 0;
   return HeaderStatus::kValid;
 }
 

@@ -218,7 +218,8 @@ bool NextAttribute(std::string_view* encoded, Attribute* attribute);
 // --- Slots --------------------------------------------------------------------
 
 // The superblock and cursor checkpoints stand in two slots of one file, at
-// offsets 0 and kBlockBytes; the valid one with the higher generation counts.
+// offsets 0 and kBlockBytes; the valid one with the higher generation counts. The
+// cursors that one process has open share a file of many such pairs (CURSORS).
 inline constexpr size_t kSlotBytes = 256;
 
 struct Superblock {
@@ -250,6 +251,9 @@ struct CursorSlot {
   uint64_t incarnation = 0;
   uint64_t offset = 0;
   std::string_view name;  // points into the bytes decoded from
+  // Of the cursor: random, drawn when it was created. 0: none, and no entry in CURSORS is its.
+  uint64_t cursor_incarnation = 0;
+  bool has_entry = false;  // in CURSORS, where a higher generation may stand
 };
 
 void EncodeCursorSlot(const CursorSlot& cursor, int slot, std::span<char, kSlotBytes> out);

@@ -15,6 +15,7 @@
 #include "wal/io_status.h"
 #include "wal/segment_name.h"
 #include "wal/slot_file.h"
+#include "wal/stored_cursor.h"
 #include "wal/strings.h"
 #include "wal/superblock.h"
 
@@ -26,8 +27,6 @@ using Header = FileTable::Header;
 using Kind = FileTable::Kind;
 using Owner = FileTable::Owner;
 
-constexpr std::string_view kCursorSuffix = ".cursor";
-
 // A file and what its headers say, before it is known which log is this one.
 struct RawFile {
   SegmentFile file;
@@ -36,7 +35,8 @@ struct RawFile {
 
 struct Listing {
   std::vector<RawFile> files;
-  std::vector<CursorSlot> cursors;  // without names
+  std::vector<CursorSlot> cursors;         // by their own files; without names
+  std::vector<CursorSlot> shared_cursors;  // in CURSORS; without names
   HeaderStatus superblock = HeaderStatus::kZero;
 };
 
@@ -120,7 +120,7 @@ absl::StatusOr<std::optional<RawFile>> ReadSegmentFile(Directory& directory,
 }
 
 // A cursor file that cannot be read is the concern of whoever opens that cursor.
-void ReadCursor(Directory& directory, std::string_view name, std::vector<CursorSlot>* cursors) {
+void ReadCursorMark(Directory& directory, std::string_view name, std::vector<CursorSlot>* cursors) {
   const absl::StatusOr<SlotContents> contents = LoadSlots(
       directory, name, [](std::span<const char, kSlotBytes> bytes, int slot, uint64_t* generation) {
         CursorSlot decoded;
@@ -153,11 +153,15 @@ absl::StatusOr<Listing> ReadDirectory(Directory& directory, LogInventory* invent
         inventory->ignored.push_back(name);
       }
     } else if (std::string_view(name).ends_with(kCursorSuffix)) {
-      ReadCursor(directory, name, &listing.cursors);
-    } else if (name != kSuperblockName && name != kLockName) {
+      ReadCursorMark(directory, name, &listing.cursors);
+    } else if (name != kSuperblockName && name != kLockName && name != kSharedCheckpointsName) {
       inventory->ignored.push_back(name);
     }
   }
+  ReadSharedBlocks(directory, [&listing](CursorSlot cursor) {
+    cursor.name = {};
+    listing.shared_cursors.push_back(cursor);
+  });
   absl::StatusOr<HeaderStatus> superblock = SuperblockFile::Load(directory, &inventory->superblock);
   if (!superblock.ok()) return superblock.status();
   listing.superblock = *superblock;
@@ -303,10 +307,12 @@ absl::StatusOr<LogInventory> TakeInventory(Directory& directory) {
     UseSuperblock(&inventory);
   }
   inventory.epoch_base = EpochBase(inventory);
-  for (const CursorSlot& cursor : listing->cursors) {
-    if (inventory.id_known && cursor.log_id == inventory.log_id &&
-        cursor.committed <= kMaxSequence) {
-      inventory.marks.push_back({cursor.epoch, cursor.committed});
+  for (const auto* cursors : {&listing->cursors, &listing->shared_cursors}) {
+    for (const CursorSlot& cursor : *cursors) {
+      if (inventory.id_known && cursor.log_id == inventory.log_id &&
+          cursor.committed <= kMaxSequence) {
+        inventory.marks.push_back({cursor.epoch, cursor.committed});
+      }
     }
   }
   return inventory;

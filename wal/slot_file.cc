@@ -47,19 +47,22 @@ absl::Status CheckRegular(File& file, std::string_view name) {
 
 absl::StatusOr<SlotContents> LoadSlots(Directory& directory, std::string_view name,
                                        SlotDecoder decode) {
-  SlotContents contents;
   std::unique_ptr<File> file;
   const IoResult opened = OpenFile(directory, name, OpenMode::kRead, &file);
-  if (opened == -ENOENT) return contents;
+  if (opened == -ENOENT) return SlotContents();
   if (opened < 0) return IoError("open", name, opened);
   if (absl::Status status = CheckRegular(*file, name); !status.ok()) return status;
+  return LoadSlots(*file, decode);
+}
 
+SlotContents LoadSlots(File& file, SlotDecoder decode) {
+  SlotContents contents;
   bool newer = false;
   bool damaged = false;
   for (int slot = 0; slot < kSlots; ++slot) {
     SlotBytes bytes;
     uint64_t generation = 0;
-    const HeaderStatus status = ReadSlot(*file, slot, decode, &bytes, &generation);
+    const HeaderStatus status = ReadSlot(file, slot, decode, &bytes, &generation);
     newer = newer || status == HeaderStatus::kNewer;
     damaged = damaged || status == HeaderStatus::kDamaged;
     if (status != HeaderStatus::kValid) continue;
@@ -74,16 +77,41 @@ absl::StatusOr<SlotContents> LoadSlots(Directory& directory, std::string_view na
   return contents;
 }
 
-SlotFile::SlotFile(Directory& directory, std::string name, std::unique_ptr<File> file)
-    : directory_(directory), name_(std::move(name)), file_(std::move(file)) {}
+uint64_t GenerationBeside(int slot, uint64_t current) {
+  constexpr uint64_t kLast = ~uint64_t{0};
+  if (current >= kLast - kSlots) return kLast;
+  const bool taken = slot >= 0 && (current + 1) % kSlots == static_cast<uint64_t>(slot);
+  return current + (taken ? 2 : 1);
+}
+
+SlotFile::SlotFile(Directory& directory, std::string name, std::unique_ptr<File> file,
+                   OpenMode mode)
+    : directory_(directory),
+      name_(std::move(name)),
+      file_(std::move(file)),
+      directory_synced_(mode == OpenMode::kReadWrite) {}
 
 absl::StatusOr<std::unique_ptr<SlotFile>> SlotFile::Open(Directory& directory,
-                                                         std::string_view name) {
+                                                         std::string_view name, OpenMode mode) {
   std::unique_ptr<File> file;
-  const IoResult opened = OpenFile(directory, name, OpenMode::kCreate, &file);
+  const IoResult opened = OpenFile(directory, name, mode, &file);
   if (opened < 0) return IoError("open", name, opened);
   if (absl::Status status = CheckRegular(*file, name); !status.ok()) return status;
-  return std::unique_ptr<SlotFile>(new SlotFile(directory, std::string(name), std::move(file)));
+  return std::unique_ptr<SlotFile>(
+      new SlotFile(directory, std::string(name), std::move(file), mode));
+}
+
+absl::StatusOr<bool> SlotFile::HasItsName() const {
+  std::unique_ptr<File> named;
+  const IoResult opened = OpenFile(directory_, name_, OpenMode::kRead, &named);
+  if (opened == -ENOENT) return false;
+  if (opened < 0) return IoError("open", name_, opened);
+  FileInfo own;
+  FileInfo other;
+  IoResult result = file_->Stat(&own);
+  if (result >= 0) result = named->Stat(&other);
+  if (result < 0) return IoError("stat", name_, result);
+  return own.inode == other.inode && own.device == other.device;
 }
 
 absl::Status SlotFile::Write(uint64_t generation, SlotEncoder encode) {

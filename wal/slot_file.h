@@ -45,36 +45,46 @@ struct SlotContents {
 // Errors: FailedPrecondition (not a regular file); I/O errors of opening it.
 absl::StatusOr<SlotContents> LoadSlots(Directory& directory, std::string_view name,
                                        SlotDecoder decode);
+// The same of a file that is open. `decode` is called for each slot that can be read.
+SlotContents LoadSlots(File& file, SlotDecoder decode);
+
+// The lowest generation above `current` that does not stand in `slot`, so that what
+// stands there survives a torn write. -1: any will do. 2^64 - 1 if there is none.
+uint64_t GenerationBeside(int slot, uint64_t current);
 
 // A slot file open for writing. Not thread-safe.
 class SlotFile {
  public:
-  // Opens `name`, creating it if need be; nothing is written yet. `directory` is
-  // not owned and outlives this.
-  static absl::StatusOr<std::unique_ptr<SlotFile>> Open(Directory& directory,
-                                                        std::string_view name);
+  // Opens `name`; with kCreate it is created if need be. Nothing is written yet.
+  // `directory` is not owned and outlives this.
+  static absl::StatusOr<std::unique_ptr<SlotFile>> Open(Directory& directory, std::string_view name,
+                                                        OpenMode mode = OpenMode::kCreate);
 
-  // Has `encode` fill the slot of `generation` (each generation is one more than
-  // the one that counts, and so goes to the other slot), writes it and syncs it;
-  // until that has once succeeded, the directory, too.
+  // Whether the directory's entry still leads to this file: it may have been removed,
+  // or replaced, before it was locked.
+  absl::StatusOr<bool> HasItsName() const;
+
+  // Has `encode` fill the slot of `generation` (higher than the one that counts, and
+  // of the other slot: GenerationBeside), writes it and syncs it; in a file that may be
+  // new, until that has once succeeded, the directory, too.
   //
   // After an error the former contents count. Want of space can be tried again;
   // after any other failed write or sync the file is not touched again, and
   // every later call returns the first error. OutOfRange if generations ran out.
   absl::Status Write(uint64_t generation, SlotEncoder encode);
 
-  // For locking it.
+  // For locking and reading it.
   File& file() { return *file_; }
 
  private:
-  SlotFile(Directory& directory, std::string name, std::unique_ptr<File> file);
+  SlotFile(Directory& directory, std::string name, std::unique_ptr<File> file, OpenMode mode);
 
   absl::Status WriteSlot(int slot, SlotEncoder encode);
 
   Directory& directory_;
   const std::string name_;
   const std::unique_ptr<File> file_;
-  bool directory_synced_ = false;
+  bool directory_synced_;
   absl::Status failed_;
 };
 
