@@ -208,4 +208,42 @@ absl::Status CursorFile::Write(const CursorCheckpoint& checkpoint) {
   return absl::OkStatus();
 }
 
+absl::Status CursorFile::Clamp(uint64_t epoch, SequenceNumber last) {
+  CursorCheckpoint checkpoint = checkpoint_;
+  checkpoint.epoch = std::max(checkpoint.epoch, epoch);
+  if (checkpoint.committed > last) {
+    checkpoint = CursorCheckpoint{.epoch = checkpoint.epoch, .committed = last};
+  }
+  return Write(checkpoint);
+}
+
+void CursorFile::WriteAll(std::span<Pending> pending) {
+  for (Pending& one : pending) one.status = one.file->Write(one.checkpoint);
+}
+
+absl::Status CursorFile::Delete(Directory& directory, const LogId& log_id, std::string_view name,
+                                DeleteMode mode) {
+  if (absl::Status status = CheckCursorName(name); !status.ok()) return status;
+  const std::string file_name = CursorFileName(name);
+  std::unique_ptr<File> probe;
+  const IoResult opened = OpenFile(directory, file_name, OpenMode::kRead, &probe);
+  if (opened == -ENOENT) {
+    return absl::NotFoundError(absl::StrFormat("there is no cursor %s", name));
+  }
+  if (opened < 0) return IoError("open", file_name, opened);
+  absl::StatusOr<std::unique_ptr<SlotFile>> slots = SlotFile::Open(directory, file_name);
+  if (!slots.ok()) return slots.status();
+  if (absl::Status status = Lock(**slots, name); !status.ok()) return status;
+  const absl::StatusOr<SlotContents> contents = LoadSlots(directory, file_name, DecodeGeneration);
+  if (!contents.ok()) return contents.status();
+  if (mode == DeleteMode::kIfValid) {
+    absl::Status status = CheckStored(FromContents(name, *contents), log_id);
+    if (!status.ok()) return status;
+  }
+  const IoResult error = directory.Unlink(file_name);
+  if (error < 0) return IoError("unlink", file_name, error);
+  const IoResult synced = SyncDirectory(directory);
+  return synced < 0 ? IoError("sync directory of", file_name, synced) : absl::OkStatus();
+}
+
 }  // namespace millrace

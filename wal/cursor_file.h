@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "millrace/file_system.h"
+#include "millrace/log.h"
 #include "millrace/sequence.h"
 #include "wal/format.h"
 #include "wal/slot_file.h"
@@ -83,6 +85,21 @@ class CursorFile {
   // want of space the file is not written again, and every later call returns
   // the first error.
   absl::Status Write(const CursorCheckpoint& checkpoint);
+
+  // Durably lowers `committed` to at most `last`, and raises the epoch to `epoch`.
+  absl::Status Clamp(uint64_t epoch, SequenceNumber last);
+
+  // Writes many checkpoints, durably; the first error of each file goes to its `status`.
+  struct Pending {
+    CursorFile* file = nullptr;
+    CursorCheckpoint checkpoint;
+    absl::Status status;
+  };
+  static void WriteAll(std::span<Pending> pending);
+
+  // Errors: as Log::DeleteCursor.
+  static absl::Status Delete(Directory& directory, const LogId& log_id, std::string_view name,
+                             DeleteMode mode);
 
  private:
   CursorFile(std::string name, const LogId& log_id, std::unique_ptr<SlotFile> slots,
