@@ -295,7 +295,7 @@ TEST_F(CursorTest, CheckpointBeyondTheEndGoesBackToTheEnd) {
 TEST_F(CursorTest, CheckpointBeyondTheEndCountsUpToTheEndAtRegistration) {
   writer_->AppendTo(3);
   ASSERT_TRUE(CursorFile::Open(*directory_, kLogId, "c", CursorCheckpoint{.committed = 9}).ok());
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 3, *registry_).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 3}, *registry_).ok());
   EXPECT_EQ(registry_->Lowest()->committed, 3);
   writer_->AppendTo(12);
   const auto cursor = MustOpen();
@@ -306,7 +306,7 @@ TEST_F(CursorTest, CheckpointBeyondTheEndCountsUpToTheEndAtRegistration) {
 TEST_F(CursorTest, WhatWasRegisteredDoesNotHoldForAFileMadeAnew) {
   writer_->AppendTo(3);
   disk_.WriteFileBytes("/log/c.cursor", "?");
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 3, *registry_).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 3}, *registry_).ok());
   disk_.DeleteFile("/log/c.cursor");
   EXPECT_EQ(MustOpen({.start = CursorStart::Latest()})->committed(), 3);
 }
@@ -328,13 +328,13 @@ TEST_F(CursorTest, RegistryKnowsAllCheckpointsOfTheDirectory) {
   }
   ASSERT_TRUE(CursorFile::Open(*directory_, LogId{'x'}, "foreign", CursorCheckpoint()).ok());
   CursorRegistry registry;
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 9, registry).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 9}, registry).ok());
   ASSERT_TRUE(registry.Lowest().has_value());
   EXPECT_EQ(registry.Lowest()->name, "c2");
   EXPECT_EQ(registry.Lowest()->committed, 2);
   // One that cannot be read holds everything back.
   disk_.WriteFileBytes("/log/broken.cursor", "?");
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 9, registry).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 9}, registry).ok());
   EXPECT_EQ(registry.Lowest()->name, "broken");
   EXPECT_EQ(registry.Lowest()->committed, 0);
 }
