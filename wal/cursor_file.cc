@@ -217,8 +217,13 @@ absl::Status CursorFile::Clamp(uint64_t epoch, SequenceNumber last) {
   return Write(checkpoint);
 }
 
-void CursorFile::WriteAll(std::span<Pending> pending) {
-  for (Pending& one : pending) one.status = one.file->Write(one.checkpoint);
+absl::Status CursorFile::WriteAll(std::span<const Pending> pending) {
+  absl::Status first;
+  for (const Pending& one : pending) {
+    absl::Status status = one.file->Write(one.checkpoint);
+    if (first.ok()) first = std::move(status);
+  }
+  return first;
 }
 
 absl::Status CursorFile::Delete(Directory& directory, const LogId& log_id, std::string_view name,

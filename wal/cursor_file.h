@@ -89,13 +89,13 @@ class CursorFile {
   // Durably lowers `committed` to at most `last`, and raises the epoch to `epoch`.
   absl::Status Clamp(uint64_t epoch, SequenceNumber last);
 
-  // Writes many checkpoints, durably; the first error of each file goes to its `status`.
+  // Writes many, each of another file. Returns the first error, after trying all; which are
+  // durable, checkpoint() tells.
   struct Pending {
     CursorFile* file = nullptr;
     CursorCheckpoint checkpoint;
-    absl::Status status;
   };
-  static void WriteAll(std::span<Pending> pending);
+  static absl::Status WriteAll(std::span<const Pending> pending);
 
   // Errors: as Log::DeleteCursor.
   static absl::Status Delete(Directory& directory, const LogId& log_id, std::string_view name,
