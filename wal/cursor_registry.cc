@@ -188,19 +188,21 @@ absl::Status CursorRegistry::WriteAll() {
       commit->EndTurn();
       continue;
     }
-    pending.push_back({commit->file(), *checkpoint, absl::OkStatus()});
+    pending.push_back({commit->file(), *checkpoint});
     writing.push_back(std::move(commit));
   }
-  CursorFile::WriteAll(pending);
+  absl::Status status = CursorFile::WriteAll(pending);
+  std::vector<std::shared_ptr<CursorCommit>> failed;
   for (size_t i = 0; i < writing.size(); ++i) {
-    if (pending[i].status.ok()) AfterWrite(*writing[i]);
+    if (pending[i].file->checkpoint().committed == pending[i].checkpoint.committed) {
+      AfterWrite(*writing[i]);
+    } else {
+      failed.push_back(writing[i]);
+    }
     writing[i]->EndTurn();
   }
-  absl::Status first;
-  for (size_t i = 0; i < writing.size(); ++i) {
-    KeepFirst(&first, Told(*writing[i], std::move(pending[i].status)));
-  }
-  return first;
+  for (const auto& commit : failed) Told(*commit, status).IgnoreError();
+  return status;
 }
 
 absl::Status CursorRegistry::Reset(CursorCommit& commit, const CursorCheckpoint& to,
