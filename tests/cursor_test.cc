@@ -16,63 +16,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
-#include "tests/fake_log_writer.h"
-#include "tests/sim_file_system.h"
+#include "tests/cursor_fixture.h"
 #include "wal/cursor_state.h"
 #include "wal/fork_guard.h"
 #include "wal/segment_name.h"
 
 namespace millrace {
 namespace {
-
-constexpr absl::Duration kNow = absl::ZeroDuration();
-
-class CursorTest : public testing::Test {
- protected:
-  CursorTest() : disk_({.seed = 1}) {
-    std::unique_ptr<Directory> directory;
-    EXPECT_EQ(disk_.OpenDirectory("/log", DirectoryMode::kCreate, &directory), 0);
-    directory_ = std::move(directory);
-    writer_ = std::make_unique<FakeWriter>(*directory_);
-  }
-
-  CursorContext Context() {
-    CursorContext context;
-    context.directory = directory_;
-    context.log_id = kLogId;
-    context.segments = writer_->segments;
-    context.watermark = writer_->watermark;
-    context.registry = registry_;
-    context.process = std::make_shared<ForkGuard>();
-    return context;
-  }
-
-  absl::StatusOr<std::unique_ptr<Cursor>> Open(const CursorOptions& options = {}) {
-    return OpenCursor(Context(), "c", options);
-  }
-  std::unique_ptr<Cursor> MustOpen(const CursorOptions& options = {}) {
-    auto cursor = Open(options);
-    EXPECT_TRUE(cursor.ok()) << cursor.status();
-    return *std::move(cursor);
-  }
-
-  // Expects the records first..last, in order, there now.
-  static void ExpectRecords(Cursor& cursor, SequenceNumber first, SequenceNumber last) {
-    for (SequenceNumber s = first; s <= last; ++s) {
-      const auto entry = cursor.Next(kNow);
-      ASSERT_TRUE(entry.ok()) << s << ": " << entry.status();
-      ASSERT_EQ(entry->kind, Entry::Kind::kRecord) << s;
-      EXPECT_EQ(entry->record.sequence, s);
-      EXPECT_EQ(entry->record.payload, Payload(s));
-      EXPECT_EQ(cursor.delivered(), s);
-    }
-  }
-
-  SimFileSystem disk_;
-  std::shared_ptr<Directory> directory_;
-  std::unique_ptr<FakeWriter> writer_;
-  std::shared_ptr<CursorRegistry> registry_ = std::make_shared<CursorRegistry>();
-};
 
 TEST_F(CursorTest, StartsAtTheEarliestRecord) {
   writer_->AppendTo(3);
@@ -295,7 +245,7 @@ TEST_F(CursorTest, CheckpointBeyondTheEndGoesBackToTheEnd) {
 TEST_F(CursorTest, CheckpointBeyondTheEndCountsUpToTheEndAtRegistration) {
   writer_->AppendTo(3);
   ASSERT_TRUE(CursorFile::Open(*directory_, kLogId, "c", CursorCheckpoint{.committed = 9}).ok());
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 3, *registry_).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 3}, *registry_).ok());
   EXPECT_EQ(registry_->Lowest()->committed, 3);
   writer_->AppendTo(12);
   const auto cursor = MustOpen();
@@ -306,7 +256,7 @@ TEST_F(CursorTest, CheckpointBeyondTheEndCountsUpToTheEndAtRegistration) {
 TEST_F(CursorTest, WhatWasRegisteredDoesNotHoldForAFileMadeAnew) {
   writer_->AppendTo(3);
   disk_.WriteFileBytes("/log/c.cursor", "?");
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 3, *registry_).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 3}, *registry_).ok());
   disk_.DeleteFile("/log/c.cursor");
   EXPECT_EQ(MustOpen({.start = CursorStart::Latest()})->committed(), 3);
 }
@@ -328,13 +278,13 @@ TEST_F(CursorTest, RegistryKnowsAllCheckpointsOfTheDirectory) {
   }
   ASSERT_TRUE(CursorFile::Open(*directory_, LogId{'x'}, "foreign", CursorCheckpoint()).ok());
   CursorRegistry registry;
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 9, registry).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 9}, registry).ok());
   ASSERT_TRUE(registry.Lowest().has_value());
   EXPECT_EQ(registry.Lowest()->name, "c2");
   EXPECT_EQ(registry.Lowest()->committed, 2);
   // One that cannot be read holds everything back.
   disk_.WriteFileBytes("/log/broken.cursor", "?");
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, 9, registry).ok());
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 9}, registry).ok());
   EXPECT_EQ(registry.Lowest()->name, "broken");
   EXPECT_EQ(registry.Lowest()->committed, 0);
 }

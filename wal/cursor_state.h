@@ -1,10 +1,14 @@
 #ifndef MILLRACE_WAL_CURSOR_STATE_H_
 #define MILLRACE_WAL_CURSOR_STATE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -12,34 +16,29 @@
 #include "millrace/cursor.h"
 #include "millrace/file_system.h"
 #include "millrace/sequence.h"
-#include "wal/cursor_file.h"
+#include "wal/cursor_commit.h"
+#include "wal/cursor_context.h"
+#include "wal/cursor_peek.h"
 #include "wal/cursor_registry.h"
-#include "wal/fork_guard.h"
 #include "wal/format.h"
 #include "wal/record_reader.h"
-#include "wal/segment_list.h"
 #include "wal/watermark.h"
 
 namespace millrace {
 
-// What a cursor knows of its log: never the committer. Everything is shared, so
-// that a cursor may outlive the Log.
-struct CursorContext {
-  std::shared_ptr<Directory> directory;
-  LogId log_id = {};
-  uint64_t epoch = 1;
-  std::shared_ptr<const SegmentList> segments;
-  std::shared_ptr<const Watermark> watermark;
-  std::shared_ptr<CursorRegistry> registry;
-  std::shared_ptr<const ForkGuard> process;
+// How far a log goes that is being opened.
+struct LogExtent {
+  SequenceNumber last = kNoSequence;        // the last number given
+  uint64_t epoch = 1;                       // the live one
+  SequenceNumber epoch_base = kNoSequence;  // what checkpoints of older ones count up to
 };
 
 // Enters the checkpoints of all of the log's cursors into `registry`. For opening
 // a log, before anything is trimmed. A cursor whose file is damaged holds
-// everything back; files of other logs do not count. Of a checkpoint beyond `end`, the
-// last number given so far, only what lies up to there counts: the numbers behind it
-// will be given to other records.
-absl::Status RegisterCursors(Directory& directory, const LogId& log_id, SequenceNumber end,
+// everything back; files of other logs do not count. Of a checkpoint beyond the end, or
+// of an older epoch and beyond its base, only what lies up to there counts: the numbers behind
+// it were given to other records, or will be. `directory` outlives the registry's use.
+absl::Status RegisterCursors(Directory& directory, const LogId& log_id, const LogExtent& extent,
                              CursorRegistry& registry);
 
 // Errors: as Log::OpenCursor.
@@ -48,37 +47,79 @@ absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(const CursorContext& context,
                                                    const CursorOptions& options);
 
 // What is behind a Cursor.
+//
+// Reads up to a limit that was durable while the log had been truncated `seen_` times. What
+// was read counts only if that is still so afterwards: else it may be of dropped records, or of
+// files that are gone, and reading begins anew in the present chain.
 class CursorState {
  public:
-  // `file` holds the checkpoint from which reading goes on.
+  // Goes on from what `commit` says. `seen` is of before that was read.
   CursorState(const CursorContext& context, const CursorOptions& options,
-              std::unique_ptr<CursorFile> file);
+              std::shared_ptr<CursorCommit> commit, const Watermark::Truncations& seen);
   CursorState(const CursorState&) = delete;
   CursorState& operator=(const CursorState&) = delete;
   ~CursorState();
 
+  // As in Cursor.
   absl::StatusOr<Entry> Next(absl::Duration timeout);
+  absl::StatusOr<size_t> NextBatch(std::span<char> memory, std::vector<Entry>* entries,
+                                   absl::Duration timeout);
+  absl::StatusOr<std::span<const Entry>> Peek(size_t n);
+  absl::Status Seek(SequenceNumber next);
+  absl::Status Rewind();
+  absl::Status SeekToTime(absl::Time time);
+  absl::Status Reset(SequenceNumber next);
   absl::Status Commit(SequenceNumber through);
   absl::Status Checkpoint();
+  absl::StatusOr<CursorLag> Lag();
 
-  const std::string& name() const { return file_->name(); }
+  const std::string& name() const { return commit_->name(); }
   SequenceNumber delivered() const { return delivered_; }
   SequenceNumber committed() const { return committed_; }
-  SequenceNumber checkpointed() const { return file_->checkpoint().committed; }
+  SequenceNumber checkpointed() const { return commit_->checkpointed(); }
 
  private:
-  absl::StatusOr<Entry> RecordEntry();
-  Entry LostEntry();
-  absl::Status EndOfWait(Watermark::Wait wait) const;
+  enum class Step : uint8_t {
+    kEntry,    // read_ says which
+    kAgain,    // the limit was raised, or the log truncated
+    kNothing,  // no more is durable
+    kError,    // see reader_->status()
+  };
+
   absl::Status CheckProcess() const;
+  absl::Status CheckTarget(std::string_view operation, SequenceNumber next) const;
+  absl::Status EndOfWait(Watermark::Wait wait) const;
+
+  void FollowTruncation();
+  Step ReadOne();
+  absl::StatusOr<bool> Look();
+  absl::Status Await(absl::Duration timeout);
+  void ShowRead(Entry* entry) const;
+  void Show(Entry* entry) const;
+  void Take(const Entry& entry);
+
+  void ReadFrom(SequenceNumber next, const ReadPosition& from);
+  void MoveTo(SequenceNumber next, const ReadPosition& from);
+  void ForgetPeeked();
+  bool CheckpointIsDue(SequenceNumber checkpointed) const;
+  SequenceNumber Post();
 
   const CursorContext context_;
   const CursorOptions options_;
-  const std::unique_ptr<CursorFile> file_;
-  RecordReader reader_;
+  const std::shared_ptr<CursorCommit> commit_;
+
+  uint64_t seen_;             // truncations that were followed
+  uint64_t epoch_;            // that the last of them began
+  SequenceNumber limit_ = 0;  // was durable then
+  SequenceNumber shown_;      // the highest number that anybody was shown
   SequenceNumber delivered_;
   SequenceNumber committed_;
-  ReadPosition position_;  // from which committed_ + 1 is found by reading on
+  ReadPosition place_;     // from which delivered_ + 1 is found by reading on
+  ReadPosition position_;  // the same of committed_ + 1
+
+  PeekedEntries peeked_;  // what comes next,
+  std::optional<RecordReader> reader_;
+  std::optional<RecordReader::Kind> read_;  // and then what reader_ has read, if anything
   absl::Time last_checkpoint_;
 };
 

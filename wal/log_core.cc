@@ -90,8 +90,9 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   core_ = std::move(*core);
   body_seed_ = core_->body_seed();
   watermark_.Start(core_->last_durable(), core_->first_retained(), core_->epoch());
-  absl::Status status =
-      RegisterCursors(core_->directory(), core_->log_id(), core_->next_sequence() - 1, cursors_);
+  const SequenceNumber last = core_->next_sequence() - 1;
+  const LogExtent extent = {.last = last, .epoch = core_->epoch(), .epoch_base = last};
+  absl::Status status = RegisterCursors(core_->directory(), core_->log_id(), extent, cursors_);
   if (!status.ok()) return status;
   const Committer::Parts parts = {core_.get(), &queue_,     &chunks_,
                                   &watermark_, &callbacks_, &cursors_};
@@ -319,7 +320,6 @@ CursorContext LogCore::ContextFor(const std::shared_ptr<LogCore>& core) {
   CursorContext context;
   context.directory = std::shared_ptr<Directory>(core, &core->core_->directory());
   context.log_id = core->core_->log_id();
-  context.epoch = core->core_->epoch();
   context.segments = core->core_->segments();
   context.watermark = std::shared_ptr<const Watermark>(core, &core->watermark_);
   context.registry = std::shared_ptr<CursorRegistry>(core, &core->cursors_);

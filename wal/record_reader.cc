@@ -217,6 +217,7 @@ std::optional<RecordReader::Kind> RecordReader::TakeFrame(const SegmentReader::S
   const FrameHeader& header = step.header;
   if (header.type == FrameType::kRecord) {
     if (header.sequence < next_) return std::nullopt;
+    frame_offset_ = step.offset;
     SetEntry(header.sequence, step.body(), header.flags);
     next_ = header.sequence + 1;
     return Kind::kRecord;
@@ -251,6 +252,7 @@ void RecordReader::SetEntry(SequenceNumber sequence, std::string_view body, uint
 void RecordReader::BeginBatch(const SegmentReader::Step& step) {
   const std::string_view body = step.body();
   const uint16_t count = step.header.count;
+  frame_offset_ = step.offset;
   batch_ = Batch{body, uint64_t{4} * count, count, 0};
   while (batch_.index < count && step.header.sequence + batch_.index < next_) {
     batch_.offset += EntryBytes(BatchEntry(body, batch_.index));

@@ -79,6 +79,9 @@ class RecordReader {
   SequenceNumber next_sequence() const { return next_; }
   // From where to read next_sequence() again.
   ReadPosition position() const;
+  // After kRecord: the segment it stands in, and where the record's frame begins.
+  const SegmentNode& segment() const { return *node_; }
+  uint64_t frame_offset() const { return frame_offset_; }
 
  private:
   // One batch, of which some records are still to be returned.
@@ -130,6 +133,7 @@ class RecordReader {
   ReadPosition group_;              // the last group met
   int64_t time_ns_ = 0;             // its time
   Batch batch_;
+  uint64_t frame_offset_ = 0;  // of the last record, or the batch it is in
 
   Entry entry_;
   LostRange lost_;

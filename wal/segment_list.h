@@ -64,6 +64,17 @@ class SegmentNode {
     return sealed_.load(std::memory_order_acquire);
   }
   uint64_t end() const { return end_; }
+
+  // Where the durable frames of an unsealed segment end, as far as known; for statistics.
+  void PublishDurableEnd(uint64_t end) {
+    // relaxed: a number to report; nothing is read through it.
+    durable_end_.store(end, std::memory_order_relaxed);
+  }
+  uint64_t durable_end() const {
+    // relaxed: as in PublishDurableEnd().
+    return durable_end_.load(std::memory_order_relaxed);
+  }
+
   SequenceNumber last_sequence() const { return last_; }
   const std::shared_ptr<SegmentNode>& next() const { return next_; }
 
@@ -72,6 +83,7 @@ class SegmentNode {
   SequenceNumber last_ = 0;
   std::shared_ptr<SegmentNode> next_;
   std::atomic<bool> sealed_{false};
+  std::atomic<uint64_t> durable_end_{0};
 };
 
 // The chain, oldest first. Readers that follow `next` take no lock; the lock is

@@ -170,6 +170,7 @@ absl::Status WalCore::Sync() {
   }
   if (!status.ok()) return Fail(std::move(status));
   last_durable_ = last_written_;
+  active_node_->PublishDurableEnd(active_->end());
   if (active_->gathered_bytes() == 0) durable_wanted_ = false;
   return absl::OkStatus();
 }

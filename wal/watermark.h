@@ -68,15 +68,17 @@ class Watermark {
     {
       MutexLock lock(&mu_);
       truncated_after_.push_back(last);
+      // Before the count: who has seen this truncation never finds a watermark of before it.
+      // release, both: as in PublishWritten() and PublishDurable().
+      last_written_.store(last, std::memory_order_release);
+      last_durable_.store(last, std::memory_order_release);
+      // relaxed: the release below, and the mutex, publish it.
+      epoch_.store(epoch, std::memory_order_relaxed);
+      // release: who sees the count sees the new chain, the epoch and the lowered watermarks;
+      // pairs with acquire in truncations().
+      truncations_.store(truncated_after_.size(), std::memory_order_release);
     }
-    // relaxed: the writer alone writes both; the release below publishes them.
-    epoch_.store(epoch, std::memory_order_relaxed);
-    const uint64_t count = truncations_.load(std::memory_order_relaxed) + 1;
-    // release: who sees the count sees the new chain and epoch; pairs with acquire in
-    // truncations().
-    truncations_.store(count, std::memory_order_release);
-    PublishWritten(last);
-    PublishDurable(last);
+    waiters_.Notify();
   }
 
   // The last call: no watermark moves any more. Cancelled: the log was closed in
@@ -112,12 +114,24 @@ class Watermark {
   // The lowest number after which it was truncated since truncations() was `seen`;
   // kMaxSequence if it was not.
   SequenceNumber LowestTruncationSince(uint64_t seen) const {
+    return TruncationsSince(seen).lowest;
+  }
+  // What happened since truncations() was `seen`, all of one moment.
+  struct Truncations {
+    uint64_t count = 0;                    // of all: what truncations() showed then
+    SequenceNumber lowest = kMaxSequence;  // as LowestTruncationSince()
+    uint64_t epoch = 1;                    // that the last of them began
+  };
+  Truncations TruncationsSince(uint64_t seen) const {
     MutexLock lock(&mu_);
-    SequenceNumber lowest = kMaxSequence;
+    Truncations news;
+    news.count = truncated_after_.size();
     for (size_t i = seen; i < truncated_after_.size(); ++i) {
-      lowest = std::min(lowest, truncated_after_[i]);
+      news.lowest = std::min(news.lowest, truncated_after_[i]);
     }
-    return lowest;
+    // relaxed: written under the mutex, or before any thread was told of this.
+    news.epoch = epoch_.load(std::memory_order_relaxed);
+    return news;
   }
   // As of the last truncation that truncations() showed, or a later one.
   uint64_t epoch() const {
