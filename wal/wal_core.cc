@@ -235,6 +235,14 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
   return absl::OkStatus();
 }
 
+__attribute__((weak)) absl::Status WalCore::TruncateAfter(SequenceNumber last_to_keep) {
+  if (last_to_keep > last_written_) return absl::OutOfRangeError("beyond the end");
+  next_ = last_to_keep + 1;
+  last_written_ = last_durable_ = last_to_keep;
+  ++epoch_;
+  return absl::OkStatus();
+}
+
 void WalCore::ReleaseTrimmed() {
   if (!trimmed_.empty()) supply_->Retire(std::exchange(trimmed_, {}));
 }

@@ -87,6 +87,8 @@ class WalCore {
   // Lets the files of trimmed segments be recycled or deleted.
   void ReleaseTrimmed();
 
+  absl::Status TruncateAfter(SequenceNumber last_to_keep);
+
   // Writes and syncs everything and notes on disk that the log was closed in
   // order. Nothing may be called afterwards but the observers.
   absl::Status Close();
