@@ -2,6 +2,7 @@
 #define MILLRACE_QUEUE_SLOT_POOL_H_
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -11,10 +12,23 @@
 
 namespace millrace {
 
+// Where a SlotPool keeps the pointer to a slot: in chunks of pointers, each twice as long as the
+// one before it, so that the list of chunks is short however many slots there may be.
+struct SlotChunks {
+  static constexpr uint32_t kFirstEntries = 64;
+  static constexpr uint32_t ChunkOf(uint32_t number) {
+    return static_cast<uint32_t>(std::bit_width(number / kFirstEntries + 1)) - 1;
+  }
+  static constexpr uint32_t EntriesOf(uint32_t chunk) { return kFirstEntries << chunk; }
+  static constexpr uint32_t EntryOf(uint32_t number) {
+    return number - (EntriesOf(ChunkOf(number)) - kFirstEntries);
+  }
+};
+
 // A lock-free pool of long-lived slots, each lent to one thread at a time. A thread that stops
-// while it holds a slot blocks nobody: when none is free another is made, up to kMostSlots. What
-// one borrower wrote to a slot the next one sees. Last in, first out, so that few borrowers touch
-// few slots. Slots live as long as the pool.
+// while it holds a slot blocks nobody: when none is free another is made, up to kMostSlots, for
+// which no memory is reserved. What one borrower wrote to a slot the next one sees. Last in, first
+// out, so that few borrowers touch few slots. Slots live as long as the pool.
 //
 //   SlotPool<Buffer> pool;
 //   Buffer* buffer = pool.Acquire([] { return Buffer(kBufferBytes); });
@@ -22,10 +36,10 @@ namespace millrace {
 //   pool.Release(buffer);
 //
 // Thread-safe. Allocates only to make a slot.
-template <class Slot, class Atomics = StdAtomics>
+template <class Slot, class Atomics = StdAtomics, uint32_t kMost = 4096>
 class SlotPool {
  public:
-  static constexpr uint32_t kMostSlots = 4096;
+  static constexpr uint32_t kMostSlots = kMost;
 
   SlotPool() = default;
   SlotPool(const SlotPool&) = delete;
@@ -33,12 +47,13 @@ class SlotPool {
 
   // No slot may be lent out.
   ~SlotPool() {
-    for (auto& entry : chunks_) {
+    for (uint32_t i = 0; i < kChunks; ++i) {
       // relaxed: the caller has ordered every use of the pool before its end.
-      Chunk* chunk = entry.load(std::memory_order_relaxed);
+      Entry* chunk = chunks_[i].load(std::memory_order_relaxed);
       if (chunk == nullptr) continue;
-      for (auto& node : chunk->nodes) delete node.load(std::memory_order_relaxed);
-      delete chunk;
+      for (uint32_t k = 0; k < SlotChunks::EntriesOf(i); ++k)
+        delete chunk[k].load(std::memory_order_relaxed);
+      delete[] chunk;
     }
   }
 
@@ -75,6 +90,21 @@ class SlotPool {
                                           Atomics::Orders::kPoolPush, std::memory_order_relaxed));
   }
 
+  // Calls `visit(const Slot&)` for every slot that was made before, lent out or not, and perhaps
+  // for some that are being made. Of a slot that is lent out only atomics may be read.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    const uint32_t made = size();
+    for (uint32_t number = 0; number < made; ++number) {
+      // acquire, both: shows the chunk and the slot as they were made; pairs with release in
+      // ChunkFor() and MakeSlot().
+      const Entry* chunk = chunks_[SlotChunks::ChunkOf(number)].load(std::memory_order_acquire);
+      if (chunk == nullptr) continue;
+      const Node* node = chunk[SlotChunks::EntryOf(number)].load(std::memory_order_acquire);
+      if (node != nullptr) visit(node->slot);
+    }
+  }
+
   // How many slots were made so far.
   uint32_t size() const {
     // relaxed: a number to report.
@@ -92,10 +122,9 @@ class SlotPool {
     Atomic<uint32_t> next;
   };
 
-  static constexpr std::size_t kChunkNodes = 64;
-  struct Chunk {
-    std::array<Atomic<Node*>, kChunkNodes> nodes{};
-  };
+  using Entry = Atomic<Node*>;
+  static constexpr uint32_t kChunks = SlotChunks::ChunkOf(kMostSlots - 1) + 1;
+  static_assert(kMostSlots > 0 && kMostSlots <= uint32_t{1} << 30);
 
   // An index one higher than the slot's, so that a fresh head is zero and means none; and a tag
   // that every change raises, so that a head that was taken and put back in between is not mistaken
@@ -107,8 +136,8 @@ class SlotPool {
 
   Node* NodeAt(uint32_t index) const {
     // relaxed, both: the index came through the head, which orders them after MakeSlot()'s stores.
-    Chunk* chunk = chunks_[(index - 1) / kChunkNodes].load(std::memory_order_relaxed);
-    return chunk->nodes[(index - 1) % kChunkNodes].load(std::memory_order_relaxed);
+    Entry* chunk = chunks_[SlotChunks::ChunkOf(index - 1)].load(std::memory_order_relaxed);
+    return chunk[SlotChunks::EntryOf(index - 1)].load(std::memory_order_relaxed);
   }
 
   template <class Make>
@@ -127,25 +156,26 @@ class SlotPool {
     } while (!made_.compare_exchange_weak(number, number + 1, std::memory_order_relaxed,
                                           std::memory_order_relaxed));
     node->index = number + 1;
-    // relaxed: other threads reach it through the head, once it was released.
-    ChunkFor(number)->nodes[number % kChunkNodes].store(node, std::memory_order_relaxed);
+    // release: shows the slot to ForEach(); borrowers reach it through the head, once it was
+    // released.
+    ChunkFor(number)[SlotChunks::EntryOf(number)].store(node, std::memory_order_release);
     return &node->slot;
   }
 
-  Chunk* ChunkFor(uint32_t number) {
-    Atomic<Chunk*>& entry = chunks_[number / kChunkNodes];
+  Entry* ChunkFor(uint32_t number) {
+    const uint32_t index = SlotChunks::ChunkOf(number);
     // acquire: shows the chunk's own stores; pairs with release below.
-    Chunk* chunk = entry.load(std::memory_order_acquire);
+    Entry* chunk = chunks_[index].load(std::memory_order_acquire);
     if (chunk != nullptr) return chunk;
-    Chunk* fresh = new (std::nothrow) Chunk;
+    Entry* fresh = new (std::nothrow) Entry[SlotChunks::EntriesOf(index)]{};
     if (fresh == nullptr) return nullptr;
     // release: publishes the empty chunk; acquire: shows the one that another thread was faster
     // with.
-    if (entry.compare_exchange_strong(chunk, fresh, std::memory_order_release,
-                                      std::memory_order_acquire)) {
+    if (chunks_[index].compare_exchange_strong(chunk, fresh, std::memory_order_release,
+                                               std::memory_order_acquire)) {
       return fresh;
     }
-    delete fresh;
+    delete[] fresh;
     return chunk;
   }
 
@@ -153,7 +183,7 @@ class SlotPool {
   alignas(kCacheLineBytes) Atomic<uint64_t> head_{0};
   // Written when a slot is made.
   alignas(kCacheLineBytes) Atomic<uint32_t> made_{0};
-  std::array<Atomic<Chunk*>, kMostSlots / kChunkNodes> chunks_{};
+  std::array<Atomic<Entry*>, kChunks> chunks_{};
 };
 
 }  // namespace millrace

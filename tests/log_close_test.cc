@@ -173,7 +173,9 @@ TEST_F(LogCloseTest, CloseLeavesNoThreadBehind) {
   };
   const auto before = threads();
   Open();
-  ASSERT_TRUE(log_->AppendAsync("x", {}, [](auto) {}).ok());
+  std::promise<void> called;
+  ASSERT_TRUE(log_->AppendAsync("x", {}, [&](auto) { called.set_value(); }).ok());
+  called.get_future().wait();
   EXPECT_GE(threads(), before + 2);
   ASSERT_TRUE(log_->Close().ok());
   EXPECT_EQ(threads(), before);

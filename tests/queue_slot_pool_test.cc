@@ -62,6 +62,68 @@ TEST(SlotPoolTest, RefusesMoreThanItsMost) {
   for (Slot* slot : lent) pool.Release(slot);
 }
 
+TEST(SlotPoolTest, ALargePoolReservesNothingAndFindsEverySlot) {
+  using Pool = SlotPool<Slot, StdAtomics, uint32_t{1} << 22>;
+  static_assert(sizeof(Pool) < 512);
+  constexpr uint64_t kSlots = 10'000;
+  Pool pool;
+  std::vector<Slot*> lent;
+  for (uint64_t i = 0; i < kSlots; ++i) {
+    lent.push_back(pool.Acquire(kMake));
+    ASSERT_NE(lent.back(), nullptr);
+    lent.back()->uses = i;
+  }
+  for (Slot* slot : lent) pool.Release(slot);
+  // Last in, first out: every slot is found again by its number.
+  for (uint64_t i = kSlots; i-- > 0;) ASSERT_EQ(pool.Acquire(kMake), lent[i]);
+  EXPECT_EQ(pool.size(), kSlots);
+  for (Slot* slot : lent) pool.Release(slot);
+}
+
+TEST(SlotPoolTest, ForEachVisitsSlotsLentOrNot) {
+  SlotPool<Slot> pool;
+  std::vector<Slot*> lent;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    lent.push_back(pool.Acquire(kMake));
+    lent.back()->uses = i;
+  }
+  for (int i = 0; i < 500; ++i) pool.Release(lent[i]);
+  uint64_t visits = 0;
+  uint64_t sum = 0;
+  pool.ForEach([&](const Slot& slot) {
+    ++visits;
+    sum += slot.uses;
+  });
+  EXPECT_EQ(visits, 1000u);
+  EXPECT_EQ(sum, 999u * 1000 / 2);
+  for (int i = 500; i < 1000; ++i) pool.Release(lent[i]);
+}
+
+// What happened before the visit is seen; what is being made meanwhile may be.
+TEST(SlotPoolTest, ForEachSeesEverySlotThatWasMadeBefore) {
+  constexpr uint32_t kSlots = 2000;
+  SlotPool<Slot> pool;
+  std::atomic<uint32_t> made{0};
+  std::thread maker([&] {
+    std::vector<Slot*> lent;
+    for (uint32_t i = 0; i < kSlots; ++i) {
+      lent.push_back(pool.Acquire(kMake));
+      lent.back()->borrowers.store(1, std::memory_order_relaxed);
+      made.store(i + 1, std::memory_order_release);
+    }
+    for (Slot* slot : lent) pool.Release(slot);
+  });
+  for (uint32_t seen = 0; seen < kSlots;) {
+    seen = made.load(std::memory_order_acquire);
+    uint32_t visited = 0;
+    pool.ForEach([&](const Slot& slot) {
+      visited += static_cast<uint32_t>(slot.borrowers.load(std::memory_order_relaxed));
+    });
+    ASSERT_GE(visited, seen);
+  }
+  maker.join();
+}
+
 TEST(SlotPoolTest, SteadyUseAllocatesNothing) {
   constexpr int kBorrowers = 100'000;
   SlotPool<Slot> pool;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "millrace/options.h"
 #include "millrace/producer.h"
 #include "millrace/sequence.h"
@@ -52,26 +53,43 @@ static_assert(static_cast<int>(AppendStep::kAfterNotify) -
                   static_cast<int>(AppendStep::kBeforeStamp) ==
               static_cast<int>(EnqueueStep::kAfterNotify));
 
-// One record, batch or flush on its way from a producer to the writer. Lives in
-// the producer's memory, in front of the body; a flush in its slot.
+class TicketCell;
+
+// One record, batch, flush or truncation on its way from a producer to the writer. A record or
+// batch lives in the producer's memory, in front of its body; a flush in its ticket's cell; a
+// truncation with its caller.
 struct PendingAppend {
   enum class Kind : uint8_t {
-    kRecord,
-    kRecordWithCallback,  // a CallbackAppend
-    kFlush,               // everything before it is to become durable
+    kRecords,
+    kFlush,     // everything before it is to become as durable as it says
+    kTruncate,  // a TruncateCommand
+    kDropped,   // given up by its producer: no record, only a callback to be told
+  };
+  // Who is told how it ended.
+  enum class Answer : uint8_t {
+    kNobody,
+    kThread,    // `completion`: the thread that waits
+    kTicket,    // `ticket`
+    kCallback,  // this is a CallbackAppend
   };
 
   uint32_t body_bytes = 0;
   uint16_t count = 1;  // records, and credits
   uint8_t flags = 0;
   FrameType type = FrameType::kRecord;
-  Kind kind = Kind::kRecord;
+  Kind kind = Kind::kRecords;
+  Answer answer = Answer::kNobody;
   Durability durability = Durability::kDurable;
+  // When it was accepted, in us of the steady clock, which wraps; 0: not measured.
+  uint32_t accepted_us = 0;
   const char* body = nullptr;
   uint64_t body_checksum = 0;
-  uint64_t charged_bytes = 0;             // credits
-  MemoryChunk* chunk = nullptr;           // where it is freed; null: not there
-  Completion* completion = nullptr;       // of the thread that waits; null: none does
+  uint64_t charged_bytes = 0;    // credits
+  MemoryChunk* chunk = nullptr;  // where it is freed; null: not there
+  union {
+    Completion* completion = nullptr;
+    TicketCell* ticket;
+  };
   SequenceNumber sequence = kNoSequence;  // of its first record, once it has one
 };
 static_assert(sizeof(PendingAppend) <= kCacheLineBytes);
@@ -81,6 +99,17 @@ static_assert(sizeof(PendingAppend) <= kCacheLineBytes);
 struct CallbackAppend : PendingAppend {
   AppendCallback callback;
   CallbackAppend* next = nullptr;
+};
+
+// The result of a flush or truncation that went well: it has no number of its own, and kNoSequence
+// says that the log has failed.
+inline constexpr SequenceNumber kDoneWithoutNumber = kMaxSequence;
+
+// Everything after a record is to be dropped. Its caller waits, and reads `status` if the log
+// has not failed.
+struct TruncateCommand : PendingAppend {
+  SequenceNumber last_to_keep = kNoSequence;
+  absl::Status status;
 };
 
 using AppendQueue = CausalQueue<PendingAppend*, AppendAtomics>;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,15 +21,18 @@ constexpr size_t kIdleElements = 4096;
 // handing over costs more than it saves.
 constexpr size_t kManyWaiters = 16;
 
-// The result of a flush: it has no number of its own, and kNoSequence is an error.
-constexpr SequenceNumber kFlushed = kMaxSequence;
+// How long the writer sleeps at most while no thread can be had that runs callbacks.
+constexpr std::chrono::milliseconds kThreadRetry{100};
 
 Deadline SteadyNow() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
-Committer::Committer(const Parts& parts, const Options& options, absl::Status closed)
-    : parts_(parts), options_(options), closed_(std::move(closed)), releaser_(parts.queue) {
+Committer::Committer(Parts parts, const Options& options, absl::Status closed)
+    : parts_(std::move(parts)),
+      options_(options),
+      closed_(std::move(closed)),
+      releaser_(parts_.queue) {
   WAL_CHECK(absl::IsCancelled(closed_));
 }
 
@@ -63,10 +65,12 @@ void Committer::CommitDrained() {
   parts_.core->SetTime(absl::GetCurrentTimeNanos());
   for (size_t i = 0; i < drained_.size(); ++i) {
     PendingAppend* append = drained_[i];
-    if (append->kind == PendingAppend::Kind::kFlush) {
-      append->sequence = kFlushed;
+    if (append->kind == PendingAppend::Kind::kTruncate) {
+      if (!Truncate(i)) return;
       continue;
     }
+    if (append->kind == PendingAppend::Kind::kFlush) append->sequence = kDoneWithoutNumber;
+    if (append->kind != PendingAppend::Kind::kRecords || !Claim(i)) continue;
     PendingFrame frame;
     frame.body = std::string_view(append->body, append->body_bytes);
     frame.body_checksum = append->body_checksum;
@@ -84,6 +88,18 @@ void Committer::CommitDrained() {
   FinishGroup();
 }
 
+// From now on drained_[i] cannot be withdrawn. False if it was: it is gone then.
+bool Committer::Claim(size_t i) {
+  PendingAppend* append = drained_[i];
+  if (append->answer != PendingAppend::Answer::kTicket || append->ticket->Claim()) return true;
+  // Who withdrew it has counted it.
+  TicketCell* ticket = append->ticket;
+  releaser_.Add(append);
+  ticket->Finish(kNoSequence);
+  drained_[i] = nullptr;
+  return false;
+}
+
 // Writes what was gathered of drained_[0, end) and finishes what needs no more
 // than that. False if the log has failed.
 bool Committer::WriteGathered(size_t end) {
@@ -96,7 +112,8 @@ bool Committer::WriteGathered(size_t end) {
   PublishStats();
   for (; finished_ < end; ++finished_) {
     PendingAppend* append = drained_[finished_];
-    if (append->kind == PendingAppend::Kind::kFlush || append->durability == Durability::kDurable) {
+    if (append == nullptr) continue;
+    if (append->durability == Durability::kDurable) {
       unsynced_.push_back(append);
     } else {
       Finish(append);
@@ -126,12 +143,17 @@ void Committer::Sync() {
   parts_.watermark->PublishDurable(parts_.core->last_durable());
   PublishStats();
   for (PendingAppend* append : unsynced_) {
-    if (append->kind == PendingAppend::Kind::kRecordWithCallback) {
+    if (append->answer == PendingAppend::Answer::kThread) {
+      Count(*append);
+      durable_.push_back({append->completion, append->sequence});
+      releaser_.Add(append);
+    } else if (append->answer == PendingAppend::Answer::kTicket) {
+      Count(*append);
+      durable_.push_back({nullptr, append->sequence, append->ticket});
+      releaser_.Add(append);
+    } else {
       Finish(append);
-      continue;
     }
-    durable_.push_back({append->completion, append->sequence});
-    releaser_.Add(append);
   }
   unsynced_.clear();
   WakeDurable();
@@ -140,27 +162,48 @@ void Committer::Sync() {
 // With many to wake, the next group begins meanwhile.
 void Committer::WakeDurable() {
   if (durable_.size() >= kManyWaiters && wake_thread_.Take(&durable_)) return;
-  for (const WakeThread::Finished& f : durable_) f.completion->Finish(f.sequence);
+  for (const WakeThread::Finished& f : durable_) f.Tell();
   durable_.clear();
+}
+
+// Before anybody hears how it ended.
+void Committer::Count(const PendingAppend& append) {
+  if (append.kind != PendingAppend::Kind::kRecords) return;
+  (append.sequence == kNoSequence ? outcomes_.failed : outcomes_.acknowledged).Add(append.count);
 }
 
 // Tells the append's owner its number, or that the log has failed; the append is
 // gone then.
 void Committer::Finish(PendingAppend* append) {
-  if (append->kind == PendingAppend::Kind::kRecordWithCallback) {
-    auto* with_callback = static_cast<CallbackAppend*>(append);
-    if (newest_callback_ == nullptr) {
-      oldest_callback_ = with_callback;
-    } else {
-      newest_callback_->next = with_callback;
-    }
-    newest_callback_ = with_callback;
-    return;
-  }
-  Completion* completion = append->completion;
+  Count(*append);
   const SequenceNumber sequence = append->sequence;
-  releaser_.Add(append);
-  if (completion != nullptr) completion->Finish(sequence);
+  switch (append->answer) {
+    case PendingAppend::Answer::kNobody:
+      releaser_.Add(append);
+      break;
+    case PendingAppend::Answer::kThread: {
+      Completion* completion = append->completion;
+      releaser_.Add(append);
+      completion->Finish(sequence);
+      break;
+    }
+    case PendingAppend::Answer::kTicket: {
+      TicketCell* ticket = append->ticket;
+      releaser_.Add(append);
+      ticket->Finish(sequence);
+      break;
+    }
+    case PendingAppend::Answer::kCallback: {
+      auto* with_callback = static_cast<CallbackAppend*>(append);
+      if (newest_callback_ == nullptr) {
+        oldest_callback_ = with_callback;
+      } else {
+        newest_callback_->next = with_callback;
+      }
+      newest_callback_ = with_callback;
+      break;
+    }
+  }
 }
 
 void Committer::FinishGroup() {
@@ -196,7 +239,9 @@ void Committer::Rest() {
     if (drained_.capacity() > kIdleElements) std::vector<PendingAppend*>().swap(drained_);
     return;
   }
-  parts_.queue->WaitForWork(std::min(sync_deadline_, idle_deadline_));
+  Deadline until = std::min(sync_deadline_, idle_deadline_);
+  if (!parts_.callbacks->Serve()) until = std::min<Deadline>(until, now + kThreadRetry);
+  parts_.queue->WaitForWork(until);
 }
 
 void Committer::Fail(absl::Status status) {
@@ -218,70 +263,12 @@ void Committer::FailUnfinished() {
   }
   unsynced_.clear();
   for (; finished_ < drained_.size(); ++finished_) {
-    drained_[finished_]->sequence = kNoSequence;
-    Finish(drained_[finished_]);
+    PendingAppend* append = drained_[finished_];
+    if (append == nullptr || !Claim(finished_)) continue;
+    append->sequence = kNoSequence;
+    Finish(append);
   }
   FinishGroup();
-}
-
-absl::Status Committer::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {
-  Command command{first_to_keep, mode, absl::OkStatus(), {}};
-  command.completion.Begin();
-  {
-    MutexLock lock(&mu_);
-    if (ended_) return parts_.watermark->status();
-    commands_.push_back(&command);
-  }
-  // relaxed: the mutex passes the command on, and WakeConsumer() sees to the look at it.
-  has_commands_.store(true, std::memory_order_relaxed);
-  parts_.queue->WakeConsumer();
-  command.completion.Await();
-  return command.result;
-}
-
-void Committer::RunCommands() {
-  // relaxed, both: a hint to look under the mutex.
-  if (!has_commands_.load(std::memory_order_relaxed)) return;
-  has_commands_.store(false, std::memory_order_relaxed);
-  std::vector<Command*> commands;
-  {
-    MutexLock lock(&mu_);
-    commands.swap(commands_);
-  }
-  for (Command* command : commands) {
-    command->result = Trim(*command);
-    command->completion.Finish(kNoSequence);
-  }
-}
-
-absl::Status Committer::Trim(const Command& command) {
-  if (failed_) return parts_.watermark->status();
-  WalCore& core = *parts_.core;
-  if (command.first_to_keep > core.last_durable() + 1) {
-    return absl::OutOfRangeError(absl::StrCat("cannot trim before ", command.first_to_keep,
-                                              ": only records up to ", core.last_durable(),
-                                              " are durable; flush first, or trim less"));
-  }
-  const std::optional<CursorRegistry::Checkpoint> lowest = parts_.cursors->Lowest();
-  if (command.mode == TrimMode::kRespectCursors && lowest.has_value() &&
-      lowest->committed + 1 < command.first_to_keep) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot trim before ", command.first_to_keep, ": cursor ", lowest->name,
-                     " has durably committed only up to ", lowest->committed,
-                     "; let it commit and checkpoint, trim less, or use TrimMode::kForce"));
-  }
-  core.SetTime(absl::GetCurrentTimeNanos());
-  absl::Status status = core.TrimBefore(command.first_to_keep);
-  if (!core.status().ok()) {
-    Fail(core.status());
-    return status;
-  }
-  sync_deadline_ = kNoDeadline;
-  parts_.watermark->PublishDurable(core.last_durable());
-  parts_.watermark->PublishFirstRetained(core.first_retained());
-  core.ReleaseTrimmed();
-  PublishStats();
-  return status;
 }
 
 void Committer::End() {
@@ -328,6 +315,8 @@ void Committer::PublishStats() {
 
 LogStats Committer::stats() const {
   LogStats stats;
+  stats.acknowledged = outcomes_.acknowledged.value();
+  stats.failed = outcomes_.failed.value();
   // relaxed, all: as in PublishStats().
   stats.records = counters_.records.load(std::memory_order_relaxed);
   stats.groups = counters_.groups.load(std::memory_order_relaxed);

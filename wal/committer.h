@@ -6,12 +6,14 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "millrace/log.h"
 #include "millrace/options.h"
 #include "millrace/sequence.h"
 #include "queue/atomics.h"
 #include "queue/cache_line.h"
+#include "wal/append_counters.h"
 #include "wal/append_queue.h"
 #include "wal/callback_thread.h"
 #include "wal/completion.h"
@@ -19,6 +21,7 @@
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
 #include "wal/thread.h"
+#include "wal/ticket_cell.h"
 #include "wal/wake_thread.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
@@ -47,10 +50,13 @@ class Committer {
     Watermark* watermark;
     CallbackThread* callbacks;
     const CursorRegistry* cursors;
+    // Tells the cursors that the log was truncated, after a record, by a new epoch. Unset: there
+    // are none to tell.
+    absl::AnyInvocable<absl::Status(SequenceNumber, uint64_t) const> truncate_cursors;
   };
 
   // `closed` is what the watermark ends with after closing in order.
-  Committer(const Parts& parts, const Options& options, absl::Status closed);
+  Committer(Parts parts, const Options& options, absl::Status closed);
   ~Committer();
 
   absl::Status Start();
@@ -62,7 +68,7 @@ class Committer {
   bool AwaitEnd(Deadline deadline);
   void Join() { thread_.Join(); }
 
-  // Counts as of the last group.
+  // Counts as of the last group; of records that ended, up to the last one.
   LogStats stats() const;
 
  private:
@@ -75,10 +81,14 @@ class Committer {
 
   void Run();
   void CommitDrained();
+  bool Claim(size_t i);
+  bool Truncate(size_t i);
+  absl::Status TruncateLog(SequenceNumber last_to_keep);
   bool WriteGathered(size_t end);
   bool SyncIsDue() const;
   void Sync();
   void Rest();
+  void Count(const PendingAppend& append);
   void Finish(PendingAppend* append);
   void WakeDurable();
   void FinishGroup();
@@ -95,7 +105,7 @@ class Committer {
   Thread thread_;
 
   // The writer's own.
-  std::vector<PendingAppend*> drained_;
+  std::vector<PendingAppend*> drained_;   // null: was withdrawn
   size_t finished_ = 0;                   // how many of drained_ are finished or in unsynced_
   std::vector<PendingAppend*> unsynced_;  // written, waiting for a sync, in order
   AppendReleaser releaser_;
@@ -123,6 +133,7 @@ class Committer {
     std::atomic<uint64_t> recycled_segments{0};
   };
   alignas(kCacheLineBytes) Counters counters_;
+  OutcomeCounters outcomes_;
   std::atomic<bool> done_{false};
   Waiters<StdAtomics> done_waiters_;
 };

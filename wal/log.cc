@@ -3,6 +3,7 @@
 #include <new>
 #include <utility>
 
+#include "wal/append_content.h"
 #include "wal/check.h"
 #include "wal/cursor_state.h"
 #include "wal/log_core.h"
@@ -49,20 +50,69 @@ const RecoveryReport& Log::recovery() const { return core_->recovery(); }
 const std::string& Log::directory() const { return core_->directory(); }
 uint64_t Log::max_payload_bytes() const { return core_->max_body_bytes(); }
 
+uint32_t Log::max_batch_records() const { return core_->max_batch_records(); }
+
 absl::StatusOr<SequenceNumber> Log::Append(std::string_view payload, const AppendOptions& options) {
   BorrowedSlot slot(core_.get());
   if (!slot.status().ok()) return slot.status();
-  return core_->Append(*slot, payload, options);
+  return core_->Append(*slot, AppendContent::Record(payload, options), options);
+}
+
+absl::StatusOr<SequenceNumber> Log::TryAppend(std::string_view payload, AppendOptions options) {
+  options.when_full = WhenFull::kFail;
+  return Append(payload, options);
+}
+
+absl::StatusOr<SequenceNumber> Log::AppendBatch(std::span<const NewRecord> records,
+                                                const AppendOptions& options) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  return core_->Append(*slot, AppendContent::Batch(records), options);
 }
 
 absl::Status Log::AppendAsync(std::string_view payload, const AppendOptions& options,
                               AppendCallback callback) {
   BorrowedSlot slot(core_.get());
   if (!slot.status().ok()) return slot.status();
-  return core_->AppendAsync(*slot, payload, options, std::move(callback));
+  return core_->AppendAsync(*slot, AppendContent::Record(payload, options), options,
+                            std::move(callback));
 }
 
-absl::Status Log::Flush(const FlushOptions& options) { return core_->Flush(options); }
+absl::Status Log::AppendBatchAsync(std::span<const NewRecord> records, const AppendOptions& options,
+                                   AppendCallback callback) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  return core_->AppendAsync(*slot, AppendContent::Batch(records), options, std::move(callback));
+}
+
+absl::StatusOr<Ticket> Log::AppendAsync(std::string_view payload, const AppendOptions& options) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  const absl::StatusOr<TicketCell*> cell =
+      core_->AppendForTicket(*slot, AppendContent::Record(payload, options), options);
+  if (!cell.ok()) return cell.status();
+  return Ticket(core_, *cell);
+}
+
+absl::StatusOr<Ticket> Log::AppendBatchAsync(std::span<const NewRecord> records,
+                                             const AppendOptions& options) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  const absl::StatusOr<TicketCell*> cell =
+      core_->AppendForTicket(*slot, AppendContent::Batch(records), options);
+  if (!cell.ok()) return cell.status();
+  return Ticket(core_, *cell);
+}
+
+absl::Status Log::Flush(const FlushOptions& options) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  return core_->Flush(*slot, options);
+}
+
+absl::Status Log::WaitDurable(SequenceNumber sequence, absl::Duration timeout) {
+  return core_->WaitDurable(sequence, timeout);
+}
 
 absl::StatusOr<std::unique_ptr<Producer>> Log::NewProducer() {
   absl::Status status = core_->CheckProcess();
@@ -86,6 +136,12 @@ absl::StatusOr<std::unique_ptr<Cursor>> Log::OpenCursor(std::string_view name,
 
 absl::Status Log::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {
   return core_->TrimBefore(first_to_keep, mode);
+}
+
+absl::Status Log::TruncateAfter(SequenceNumber last_to_keep) {
+  BorrowedSlot slot(core_.get());
+  if (!slot.status().ok()) return slot.status();
+  return core_->TruncateAfter(*slot, last_to_keep);
 }
 
 SequenceNumber Log::last_written() const { return core_->watermark().last_written(); }

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
-#include <new>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -21,25 +20,13 @@ namespace {
 // Beyond the queue's bound: the chunks that producers have just begun.
 constexpr uint64_t kChunkSlackBytes = uint64_t{1} << 20;
 
-// What is in front of a body in a producer's memory.
-constexpr uint64_t NodeBytes(const AppendCallback* callback) {
-  return callback == nullptr ? sizeof(PendingAppend) : sizeof(CallbackAppend);
-}
+// How often closing looks whether callbacks lack a thread.
+constexpr std::chrono::milliseconds kCallbackCheck{20};
 
 uint64_t MaxBodyBytes(const Options& options) {
   const uint64_t chunk = ChunkPool::RoundDownToClass(options.queue_bytes / 4);
   return std::min(WalCore::MaxBodyBytes(options),
                   chunk - ProducerMemory::overhead() - sizeof(CallbackAppend));
-}
-
-// The same error, told by the log that met it.
-absl::Status Annotate(const std::string& directory, const absl::Status& status) {
-  if (status.ok()) return status;
-  absl::Status annotated(status.code(), absl::StrCat("log ", directory, ": ", status.message()));
-  status.ForEachPayload([&annotated](absl::string_view url, const absl::Cord& payload) {
-    annotated.SetPayload(url, payload);
-  });
-  return annotated;
 }
 
 }  // namespace
@@ -51,9 +38,12 @@ LogCore::LogCore(std::string directory, const Options& options)
       out_of_memory_(
           absl::ResourceExhaustedError(absl::StrCat("log ", directory_, ": out of memory"))),
       max_body_bytes_(MaxBodyBytes(options)),
+      max_batch_records_(std::min(kMaxBatchRecords, options.queue_records / 4)),
       chunks_(options.queue_bytes + kChunkSlackBytes),
       queue_(Limits{.records = options.queue_records, .bytes = options.queue_bytes}),
-      callbacks_(&queue_, &watermark_) {}
+      callbacks_(&queue_, &watermark_,
+                 absl::ResourceExhaustedError(absl::StrCat(
+                     "log ", directory_, ": the queue was full, and the append was dropped"))) {}
 
 LogCore::~LogCore() {
   if (committer_ == nullptr) return;
@@ -61,10 +51,21 @@ LogCore::~LogCore() {
   Close(absl::InfiniteDuration()).IgnoreError();
 }
 
+absl::Status LogCore::Named(const absl::Status& status) const {
+  if (status.ok()) return status;
+  absl::Status named(status.code(), absl::StrCat("log ", directory_, ": ", status.message()));
+  status.ForEachPayload([&named](absl::string_view url, const absl::Cord& payload) {
+    named.SetPayload(url, payload);
+  });
+  return named;
+}
+
 absl::StatusOr<std::shared_ptr<LogCore>> LogCore::Open(std::string directory,
                                                        const Options& options) {
   absl::Status status = CheckOptions(options);
-  if (!status.ok()) return Annotate(directory, status);
+  if (!status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("log ", directory, ": ", status.message()));
+  }
   // In a forked child the threads that the destructor would join do not exist.
   std::shared_ptr<LogCore> core(new LogCore(std::move(directory), options), [](LogCore* core) {
     if (!core->fork_guard_.Forked()) delete core;
@@ -72,7 +73,7 @@ absl::StatusOr<std::shared_ptr<LogCore>> LogCore::Open(std::string directory,
   FileSystem* file_system =
       options.file_system != nullptr ? options.file_system : PosixFileSystem();
   status = core->Start(*file_system);
-  if (!status.ok()) return Annotate(core->directory_, status);
+  if (!status.ok()) return core->Named(status);
   return core;
 }
 
@@ -94,9 +95,14 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   const LogExtent extent = {.last = last, .epoch = core_->epoch(), .epoch_base = last};
   absl::Status status = RegisterCursors(core_->directory(), core_->log_id(), extent, cursors_);
   if (!status.ok()) return status;
-  const Committer::Parts parts = {core_.get(), &queue_,     &chunks_,
-                                  &watermark_, &callbacks_, &cursors_};
-  auto committer = std::make_unique<Committer>(parts, options_, closed_error_);
+  Committer::Parts parts = {core_.get(),
+                            &queue_,
+                            &chunks_,
+                            &watermark_,
+                            &callbacks_,
+                            &cursors_,
+                            /*truncate_cursors=*/nullptr};
+  auto committer = std::make_unique<Committer>(std::move(parts), options_, closed_error_);
   status = committer->Start();
   if (status.ok()) committer_ = std::move(committer);
   return status;
@@ -119,17 +125,6 @@ absl::Status LogCore::EndError() const {
   return status;
 }
 
-absl::Status LogCore::TooLarge(uint64_t body_bytes) const {
-  const bool by_segment = max_body_bytes_ == WalCore::MaxBodyBytes(options_);
-  return absl::InvalidArgumentError(absl::StrCat(
-      "log ", directory_, ": a record of ", body_bytes,
-      " bytes (payload, key and attributes) is over the limit of ", max_body_bytes_, ", which ",
-      by_segment
-          ? absl::StrCat("Options::segment_bytes = ", options_.segment_bytes, " sets")
-          : absl::StrCat("a quarter of Options::queue_bytes = ", options_.queue_bytes, " sets"),
-      ": split the record or raise that option"));
-}
-
 absl::StatusOr<ProducerSlot*> LogCore::Borrow() {
   ProducerSlot* slot = slots_.Acquire([this] { return ProducerSlot(&queue_, &chunks_); });
   if (slot == nullptr) {
@@ -145,142 +140,14 @@ absl::StatusOr<ProducerSlot*> LogCore::Borrow() {
   return out_of_memory_;
 }
 
-absl::StatusOr<SequenceNumber> LogCore::Append(ProducerSlot& slot, std::string_view payload,
-                                               const AppendOptions& options) {
-  absl::Status status = Submit(slot, payload, options, nullptr);
-  if (!status.ok()) return status;
-  if (options.durability == Durability::kBuffered) return kNoSequence;
-  const SequenceNumber sequence = slot.completion.Await();
-  if (sequence == kNoSequence) return EndError();
-  return sequence;
-}
-
-absl::Status LogCore::AppendAsync(ProducerSlot& slot, std::string_view payload,
-                                  const AppendOptions& options, AppendCallback callback) {
-  // Before a thread is started: a child gets none.
-  absl::Status status = CheckProcess();
-  if (status.ok()) status = callbacks_.Start();
-  if (!status.ok()) return status;
-  return Submit(slot, payload, options, &callback);
-}
-
-absl::Status LogCore::Submit(ProducerSlot& slot, std::string_view payload,
-                             const AppendOptions& options, AppendCallback* callback) {
-  AtAppendStep(AppendStep::kBorrowed);
-  absl::Status status = CheckProcess();
-  if (!status.ok()) return status;
-  const uint64_t extras = ExtrasBytes(options);
-  if (extras > max_body_bytes_ || payload.size() > max_body_bytes_ - extras) {
-    return TooLarge(extras + payload.size());
+// Waits until the writer has ended; it cannot while callbacks have not given their space back.
+bool LogCore::AwaitWriter(Deadline deadline) {
+  while (true) {
+    const Deadline next = std::chrono::steady_clock::now() + kCallbackCheck;
+    if (committer_->AwaitEnd(std::min(deadline, next))) return true;
+    if (deadline <= next) return false;
+    callbacks_.RunWithoutThread();
   }
-  const uint64_t bytes = NodeBytes(callback) + extras + payload.size();
-  // Before the copy: what a thread waits with is the caller's memory, not the log's.
-  const uint64_t charge = slot.memory.Charge(bytes);
-  status = Admit(slot, charge);
-  if (!status.ok()) return status;
-  AtAppendStep(AppendStep::kAdmitted);
-  PendingAppend* append = Compose(slot, payload, options, callback, bytes);
-  if (append == nullptr) {
-    queue_.Return(1, charge);
-    return out_of_memory_;
-  }
-  append->charged_bytes = charge;
-  AtAppendStep(AppendStep::kCopied);
-  if (!queue_.Enqueue(slot.lane, append)) {
-    MemoryChunk* chunk = append->chunk;
-    if (callback != nullptr) static_cast<CallbackAppend*>(append)->~CallbackAppend();
-    chunk->Free(1);
-    queue_.Return(1, charge);
-    return out_of_memory_;
-  }
-  AtAppendStep(AppendStep::kEnqueued);
-  return absl::OkStatus();
-}
-
-absl::Status LogCore::Admit(ProducerSlot& slot, uint64_t bytes) {
-  Admission admission = queue_.TryAdmit(slot.lane, 1, bytes);
-  if (admission == Admission::kFull) {
-    // The callback thread gives credits back: if it waited for some it could wait for itself.
-    if (OnCallbackThread()) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "log ", directory_,
-          ": the queue is full (Options::queue_records, queue_bytes), and an "
-          "append from a callback does not wait: raise them, or append from another thread"));
-    }
-    admission = queue_.Admit(slot.lane, 1, bytes, kNoDeadline);
-  }
-  if (admission == Admission::kAdmitted) return absl::OkStatus();
-  WAL_CHECK(admission == Admission::kClosed);
-  return EndError();
-}
-
-// The record, complete, in the slot's memory; null if there is none.
-PendingAppend* LogCore::Compose(ProducerSlot& slot, std::string_view payload,
-                                const AppendOptions& options, AppendCallback* callback,
-                                uint64_t bytes) {
-  MemoryChunk* chunk = nullptr;
-  void* memory = slot.memory.Allocate(bytes, &chunk);
-  if (memory == nullptr) return nullptr;
-  PendingAppend* append;
-  if (callback == nullptr) {
-    append = new (memory) PendingAppend;
-    if (options.durability != Durability::kBuffered) {
-      slot.completion.Begin();
-      append->completion = &slot.completion;
-    }
-  } else {
-    auto* with_callback = new (memory) CallbackAppend;
-    with_callback->kind = PendingAppend::Kind::kRecordWithCallback;
-    with_callback->callback = std::move(*callback);
-    append = with_callback;
-  }
-  append->chunk = chunk;
-  append->durability = options.durability;
-  char* body = static_cast<char*>(memory) + NodeBytes(callback);
-  const uint64_t extras = ExtrasBytes(options);
-  if (extras != 0) {
-    EncodeExtras(options, body);
-    append->flags = kHasExtras;
-  }
-  if (!payload.empty()) std::memcpy(body + extras, payload.data(), payload.size());
-  append->body = body;
-  append->body_bytes = static_cast<uint32_t>(extras + payload.size());
-  append->body_checksum = BodyChecksum(body_seed_, std::string_view(body, append->body_bytes));
-  return append;
-}
-
-absl::Status LogCore::Flush(const FlushOptions& /*options*/) {
-  absl::Status status = CheckProcess();
-  if (!status.ok()) return status;
-  absl::StatusOr<ProducerSlot*> slot = Borrow();
-  if (!slot.ok()) return slot.status();
-  const Admission admission = queue_.AdmitMarker();
-  if (admission == Admission::kAdmitted) {
-    (*slot)->flush = PendingAppend();
-    (*slot)->flush.kind = PendingAppend::Kind::kFlush;
-    (*slot)->flush.completion = &(*slot)->completion;
-    (*slot)->completion.Begin();
-    if (!queue_.Enqueue((*slot)->lane, &(*slot)->flush)) {
-      queue_.Return(1, 0);
-      status = out_of_memory_;
-    } else if ((*slot)->completion.Await() == kNoSequence) {
-      status = EndError();
-    }
-  } else if (admission == Admission::kFull) {
-    status = absl::ResourceExhaustedError(
-        absl::StrCat("log ", directory_, ": too many threads flush at once"));
-  } else {
-    status = EndError();
-  }
-  Return(*slot);
-  return status;
-}
-
-absl::Status LogCore::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {
-  absl::Status status = CheckProcess();
-  if (status.ok()) status = EndError();
-  if (!status.ok()) return status;
-  return Annotate(directory_, committer_->TrimBefore(first_to_keep, mode));
 }
 
 absl::Status LogCore::Close(absl::Duration timeout) {
@@ -292,7 +159,7 @@ absl::Status LogCore::Close(absl::Duration timeout) {
   }
   const Deadline deadline = DeadlineAfter(timeout);
   queue_.Close();
-  if (!committer_->AwaitEnd(deadline)) {
+  if (!AwaitWriter(deadline)) {
     return absl::DeadlineExceededError(absl::StrCat(
         "log ", directory_, " is still closing after ", absl::FormatDuration(timeout), ": ",
         queue_.Depth().records, " appends and flushes are under way; call Close again"));
@@ -311,7 +178,25 @@ absl::Status LogCore::Close(absl::Duration timeout) {
 }
 
 LogStats LogCore::stats() const {
+  // How records ended before how they were accepted: see ProducerCounters.
   LogStats stats = committer_->stats();
+  // acquire: who sees a withdrawal sees its record accepted; pairs with release in Withdraw().
+  stats.withdrawn = withdrawn_.load(std::memory_order_acquire);
+  stats.failed += stats.withdrawn;
+  slots_.ForEach([&stats](const ProducerSlot& slot) {
+    stats.accepted += slot.counters.accepted.value();
+    stats.waited_appends += slot.counters.waited_appends.value();
+    stats.refused_records += slot.counters.refused_records.value();
+    stats.dropped_records += slot.counters.dropped_records.value();
+  });
+  stats.pending = stats.accepted - stats.acknowledged - stats.failed;
+  const InFlight queued = queue_.Depth();
+  stats.queue_records = queued.records;
+  stats.queue_bytes = queued.bytes;
+  stats.producer_memory_bytes = producer_memory_bytes();
+  stats.last_written = watermark_.last_written();
+  stats.last_durable = watermark_.last_durable();
+  stats.first_retained = watermark_.first_retained();
   stats.prepared_segments = supply_.ready_segments();
   return stats;
 }

@@ -1,10 +1,10 @@
 #ifndef MILLRACE_WAL_LOG_CORE_H_
 #define MILLRACE_WAL_LOG_CORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,16 +14,21 @@
 #include "millrace/producer.h"
 #include "millrace/recovery_report.h"
 #include "millrace/sequence.h"
+#include "queue/atomics.h"
 #include "queue/slot_pool.h"
+#include "wal/append_content.h"
+#include "wal/append_counters.h"
 #include "wal/append_queue.h"
 #include "wal/callback_thread.h"
 #include "wal/committer.h"
+#include "wal/completion.h"
 #include "wal/cursor_registry.h"
 #include "wal/cursor_state.h"
 #include "wal/fork_guard.h"
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
 #include "wal/segment_supply_thread.h"
+#include "wal/ticket_cell.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
 
@@ -39,7 +44,8 @@ class ProducerSlot {
   AppendQueue::Producer lane;
   ProducerMemory memory;
   Completion completion;
-  PendingAppend flush;  // the marker of the flush that it waits for
+  ProducerCounters counters;
+  uint32_t unsampled = 0;  // appends since the last whose time was taken
 };
 
 // An open log: wires the queue, the writer and its threads, and is shared by the
@@ -61,14 +67,23 @@ class LogCore {
   void Return(ProducerSlot* slot) { slots_.Release(slot); }
 
   // As in Log.
-  absl::StatusOr<SequenceNumber> Append(ProducerSlot& slot, std::string_view payload,
+  absl::StatusOr<SequenceNumber> Append(ProducerSlot& slot, const AppendContent& content,
                                         const AppendOptions& options);
-  absl::Status AppendAsync(ProducerSlot& slot, std::string_view payload,
+  absl::Status AppendAsync(ProducerSlot& slot, const AppendContent& content,
                            const AppendOptions& options, AppendCallback callback);
-  absl::Status Flush(const FlushOptions& options);
+  // The cell is the caller's, to drop.
+  absl::StatusOr<TicketCell*> AppendForTicket(ProducerSlot& slot, const AppendContent& content,
+                                              const AppendOptions& options);
+  absl::Status Flush(ProducerSlot& slot, const FlushOptions& options);
+  absl::Status WaitDurable(SequenceNumber sequence, absl::Duration timeout) const;
   absl::Status TrimBefore(SequenceNumber first_to_keep, TrimMode mode);
+  absl::Status TruncateAfter(ProducerSlot& slot, SequenceNumber last_to_keep);
   absl::Status Close(absl::Duration timeout);
   LogStats stats() const;
+
+  // As in Ticket.
+  absl::StatusOr<SequenceNumber> Wait(TicketCell& cell, absl::Duration timeout) const;
+  bool Withdraw(TicketCell& cell);
 
   // Errors: FailedPrecondition (this process was forked from the log's).
   absl::Status CheckProcess() const;
@@ -84,6 +99,7 @@ class LogCore {
   const RecoveryReport& recovery() const { return recovery_; }
   const std::string& directory() const { return directory_; }
   uint64_t max_body_bytes() const { return max_body_bytes_; }
+  uint32_t max_batch_records() const { return max_batch_records_; }
   const Watermark& watermark() const { return watermark_; }
   // Of all memory that producers hold or could use again.
   uint64_t producer_memory_bytes() const { return chunks_.bytes(); }
@@ -92,12 +108,36 @@ class LogCore {
   LogCore(std::string directory, const Options& options);
 
   absl::Status Start(FileSystem& file_system);
-  absl::Status Submit(ProducerSlot& slot, std::string_view payload, const AppendOptions& options,
-                      AppendCallback* callback);
-  absl::Status Admit(ProducerSlot& slot, uint64_t bytes);
-  absl::Status TooLarge(uint64_t body_bytes) const;
-  PendingAppend* Compose(ProducerSlot& slot, std::string_view payload, const AppendOptions& options,
-                         AppendCallback* callback, uint64_t bytes);
+  // What one append asks for.
+  struct Request {
+    const AppendContent& content;
+    const AppendOptions& options;
+    Deadline deadline;
+    PendingAppend::Answer answer = PendingAppend::Answer::kNobody;
+    AppendCallback* callback = nullptr;  // if kCallback
+    TicketCell* cell = nullptr;          // if kTicket
+  };
+  // What became of it; an error if it was refused.
+  enum class Intake : uint8_t { kAccepted, kDropped };
+
+  absl::StatusOr<Intake> Submit(ProducerSlot& slot, const Request& request);
+  absl::Status Check(const AppendContent& content, const AppendOptions& options) const;
+  absl::StatusOr<Intake> Admit(ProducerSlot& slot, const Request& request, uint64_t bytes);
+  absl::StatusOr<Intake> MeetFullQueue(ProducerSlot& slot, const Request& request, uint64_t bytes);
+  absl::Status QueueFull(const Request& request) const;
+  absl::Status TooLarge(const AppendContent& content) const;
+  absl::Status BadBatch(const AppendContent& content) const;
+  PendingAppend* Compose(ProducerSlot& slot, const Request& request, uint64_t bytes);
+  PendingAppend* ComposeCallback(const Request& request, void* memory);
+  absl::StatusOr<Intake> SubmitDropped(ProducerSlot& slot, const Request& request);
+  absl::StatusOr<SequenceNumber> AppendInTime(ProducerSlot& slot, const Request& request);
+  absl::StatusOr<TicketCell*> SubmitForTicket(ProducerSlot& slot, Request request);
+  absl::StatusOr<TicketCell*> NewCell(uint32_t records);
+  absl::StatusOr<SequenceNumber> ResultOf(const TicketCell& cell) const;
+  absl::Status AdmitMarker();
+  bool AwaitWriter(Deadline deadline);
+  // The same error, told by the log that met it.
+  absl::Status Named(const absl::Status& status) const;
 
   const ForkGuard fork_guard_;
   const std::string directory_;
@@ -105,6 +145,7 @@ class LogCore {
   const absl::Status closed_error_;
   const absl::Status out_of_memory_;  // made ahead: a message needs memory
   const uint64_t max_body_bytes_;
+  const uint32_t max_batch_records_;
   uint64_t body_seed_ = 0;
   RecoveryReport recovery_;
 
@@ -113,6 +154,8 @@ class LogCore {
   ChunkPool chunks_;
   AppendQueue queue_;
   SlotPool<ProducerSlot> slots_;
+  TicketPool tickets_;
+  std::atomic<uint64_t> withdrawn_{0};  // records
   ThreadedSegmentSupply supply_;
   std::unique_ptr<WalCore> core_;
   CallbackThread callbacks_;

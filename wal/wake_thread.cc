@@ -14,6 +14,14 @@ constexpr uint32_t Word(State state) {
 
 }  // namespace
 
+void WakeThread::Finished::Tell() const {
+  if (ticket != nullptr) {
+    ticket->Finish(sequence);
+  } else {
+    completion->Finish(sequence);
+  }
+}
+
 bool WakeThread::EnsureStarted() {
   if (thread_.started()) return true;
   if (refused_) return false;
@@ -57,7 +65,7 @@ void WakeThread::Run() {
       StdAtomics::Wait(state_, seen, kNoDeadline);
       continue;
     }
-    for (const Finished& f : finished_) f.completion->Finish(f.sequence);
+    for (const Finished& f : finished_) f.Tell();
     finished_.clear();
     // release: gives finished_ back; pairs with acquire in Take() and Stop().
     state_.store(Word(State::kIdle), std::memory_order_release);

@@ -10,6 +10,7 @@
 #include "queue/cache_line.h"
 #include "wal/completion.h"
 #include "wal/thread.h"
+#include "wal/ticket_cell.h"
 
 namespace millrace {
 
@@ -19,9 +20,13 @@ namespace millrace {
 // Used by one thread, the writer.
 class WakeThread {
  public:
+  // One of whom one is set.
   struct Finished {
     Completion* completion;
     SequenceNumber sequence;
+    TicketCell* ticket = nullptr;
+
+    void Tell() const;
   };
 
   WakeThread() = default;

@@ -1,7 +1,9 @@
 #ifndef MILLRACE_COROUTINE_H_
 #define MILLRACE_COROUTINE_H_
 
+#include <atomic>
 #include <coroutine>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -17,10 +19,10 @@ namespace millrace {
 //
 //   absl::StatusOr<SequenceNumber> s = co_await millrace::AwaitAppend(*log, "payload");
 //
-// The coroutine goes on, on the log's callback thread, when the record is as durable as was
-// asked; so it must not block there, and must not close the log. If the append is refused it
-// goes on at once. `Appender` is a Log or a Producer; it, and the bytes of the
-// record, must live until the append was accepted, which is before co_await suspends.
+// The coroutine goes on when the record is as durable as was asked: on the log's callback
+// thread, so it must not block there, and must not close the log; or at once, in the
+// awaiting thread, if the append is refused or done already. `Appender` is a Log or a Producer;
+// it, and the bytes of the record, must live until the coroutine is suspended.
 //
 // Costs what AppendAsync with a callback does. Nobody who does not include this header pays.
 template <class Appender>
@@ -32,24 +34,34 @@ class AwaitAppend {
   bool await_ready() const { return false; }
 
   bool await_suspend(std::coroutine_handle<> coroutine) {
-    // Once the append is accepted, this object may be gone before AppendAsync returns.
     absl::Status status = appender_.AppendAsync(
         payload_, options_, [this, coroutine](absl::StatusOr<SequenceNumber> result) {
           result_ = std::move(result);
-          coroutine.resume();
+          if (IsSecond()) coroutine.resume();
         });
-    if (status.ok()) return true;
-    result_ = std::move(status);
-    return false;
+    if (!status.ok()) {
+      result_ = std::move(status);
+      return false;
+    }
+    // Resumed only once AppendAsync has returned: the coroutine may append through the same
+    // Producer again, or end its life. Once this has suspended, this object may be gone.
+    return !IsSecond();
   }
 
   absl::StatusOr<SequenceNumber> await_resume() { return std::move(result_); }
 
  private:
+  // Of the callback and the awaiting thread, the second goes on with the coroutine.
+  bool IsSecond() {
+    // acq_rel: shows the second what the first did, the result above all; pairs with itself.
+    return came_.exchange(1, std::memory_order_acq_rel) != 0;
+  }
+
   Appender& appender_;
   const std::string_view payload_;
   const AppendOptions options_;
   absl::StatusOr<SequenceNumber> result_ = absl::UnknownError("not awaited");
+  std::atomic<uint32_t> came_{0};
 };
 
 }  // namespace millrace

@@ -1,0 +1,107 @@
+// What the writer does on command, between the appends: trimming and truncating.
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "wal/check.h"
+#include "wal/committer.h"
+
+namespace millrace {
+
+absl::Status Committer::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {
+  Command command{first_to_keep, mode, absl::OkStatus(), {}};
+  command.completion.Begin();
+  {
+    MutexLock lock(&mu_);
+    if (ended_) return parts_.watermark->status();
+    commands_.push_back(&command);
+  }
+  // relaxed: the mutex passes the command on, and WakeConsumer() sees to the look at it.
+  has_commands_.store(true, std::memory_order_relaxed);
+  parts_.queue->WakeConsumer();
+  command.completion.Await();
+  return command.result;
+}
+
+void Committer::RunCommands() {
+  // relaxed, both: a hint to look under the mutex.
+  if (!has_commands_.load(std::memory_order_relaxed)) return;
+  has_commands_.store(false, std::memory_order_relaxed);
+  std::vector<Command*> commands;
+  {
+    MutexLock lock(&mu_);
+    commands.swap(commands_);
+  }
+  for (Command* command : commands) {
+    command->result = Trim(*command);
+    command->completion.Finish(kNoSequence);
+  }
+}
+
+absl::Status Committer::Trim(const Command& command) {
+  if (failed_) return parts_.watermark->status();
+  WalCore& core = *parts_.core;
+  if (command.first_to_keep > core.last_durable() + 1) {
+    return absl::OutOfRangeError(absl::StrCat("cannot trim before ", command.first_to_keep,
+                                              ": only records up to ", core.last_durable(),
+                                              " are durable; flush first, or trim less"));
+  }
+  const std::optional<CursorRegistry::Checkpoint> lowest = parts_.cursors->Lowest();
+  if (command.mode == TrimMode::kRespectCursors && lowest.has_value() &&
+      lowest->committed + 1 < command.first_to_keep) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot trim before ", command.first_to_keep, ": cursor ", lowest->name,
+                     " has durably committed only up to ", lowest->committed,
+                     "; let it commit and checkpoint, trim less, or use TrimMode::kForce"));
+  }
+  core.SetTime(absl::GetCurrentTimeNanos());
+  absl::Status status = core.TrimBefore(command.first_to_keep);
+  if (!core.status().ok()) {
+    Fail(core.status());
+    return status;
+  }
+  sync_deadline_ = kNoDeadline;
+  parts_.watermark->PublishDurable(core.last_durable());
+  parts_.watermark->PublishFirstRetained(core.first_retained());
+  core.ReleaseTrimmed();
+  PublishStats();
+  return status;
+}
+
+// Carries out drained_[i], a TruncateCommand, in its place among the appends. False if the log
+// has failed.
+bool Committer::Truncate(size_t i) {
+  // What came before it is finished first, as durable as it asked to be: it happened, even if its
+  // records are dropped now.
+  if (!WriteGathered(i)) return false;
+  Sync();
+  if (failed_) return false;
+  auto* command = static_cast<TruncateCommand*>(drained_[i]);
+  command->status = TruncateLog(command->last_to_keep);
+  if (!parts_.core->status().ok()) {
+    Fail(parts_.core->status());
+    return false;
+  }
+  command->sequence = kDoneWithoutNumber;
+  finished_ = i + 1;
+  Finish(command);
+  return true;
+}
+
+absl::Status Committer::TruncateLog(SequenceNumber last_to_keep) {
+  WalCore& core = *parts_.core;
+  core.SetTime(absl::GetCurrentTimeNanos());
+  absl::Status status = core.TruncateAfter(last_to_keep);
+  if (!status.ok()) return status;
+  // Before any file goes: who finds one gone finds why.
+  parts_.watermark->PublishTruncation(last_to_keep, core.epoch());
+  if (parts_.truncate_cursors) status = parts_.truncate_cursors(last_to_keep, core.epoch());
+  core.ReleaseTrimmed();
+  PublishStats();
+  return status;
+}
+
+}  // namespace millrace
