@@ -273,6 +273,8 @@ void Committer::FailUnfinished() {
 
 void Committer::End() {
   wake_thread_.Stop();
+  // While the log's lock is still held.
+  if (parts_.shared_checkpoints != nullptr) parts_.shared_checkpoints->Close();
   // Also after a failure: it gives the directory free and writes nothing then.
   absl::Status status = parts_.core->Close();
   if (!failed_ && status.ok()) {

@@ -6,7 +6,6 @@
 #include <memory>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "millrace/log.h"
 #include "millrace/options.h"
@@ -20,6 +19,7 @@
 #include "wal/cursor_registry.h"
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
+#include "wal/shared_checkpoints.h"
 #include "wal/thread.h"
 #include "wal/ticket_cell.h"
 #include "wal/wake_thread.h"
@@ -49,10 +49,8 @@ class Committer {
     ChunkPool* chunks;
     Watermark* watermark;
     CallbackThread* callbacks;
-    const CursorRegistry* cursors;
-    // Tells the cursors that the log was truncated, after a record, by a new epoch. Unset: there
-    // are none to tell.
-    absl::AnyInvocable<absl::Status(SequenceNumber, uint64_t) const> truncate_cursors;
+    CursorRegistry* cursors;
+    SharedCheckpoints* shared_checkpoints;  // null: there are none
   };
 
   // `closed` is what the watermark ends with after closing in order.

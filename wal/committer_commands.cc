@@ -98,7 +98,7 @@ absl::Status Committer::TruncateLog(SequenceNumber last_to_keep) {
   if (!status.ok()) return status;
   // Before any file goes: who finds one gone finds why.
   parts_.watermark->PublishTruncation(last_to_keep, core.epoch());
-  if (parts_.truncate_cursors) status = parts_.truncate_cursors(last_to_keep, core.epoch());
+  status = parts_.cursors->Truncate(last_to_keep, core.epoch());
   core.ReleaseTrimmed();
   PublishStats();
   return status;

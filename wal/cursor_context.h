@@ -10,6 +10,7 @@
 #include "wal/format.h"
 #include "wal/record_reader.h"
 #include "wal/segment_list.h"
+#include "wal/shared_checkpoints.h"
 #include "wal/watermark.h"
 
 namespace millrace {
@@ -23,7 +24,8 @@ struct CursorContext {
   std::shared_ptr<const Watermark> watermark;
   std::shared_ptr<CursorRegistry> registry;
   std::shared_ptr<const ForkGuard> process;
-  std::shared_ptr<CursorEvents> events;  // null: none
+  std::shared_ptr<SharedCheckpoints> shared;  // null: each cursor writes its own file
+  std::shared_ptr<CursorEvents> events;       // null: none
 
   // Published before any file goes, so who finds a file gone finds why.
   RecordReader::FirstRetained first_retained() const {

@@ -124,8 +124,8 @@ class CursorFile final : public SharedCheckpoints::Member {
 
   mutable Mutex mu_;
   const std::unique_ptr<SlotFile> home_ ABSL_PT_GUARDED_BY(mu_);
-  uint64_t generation_ ABSL_GUARDED_BY(mu_);  // the highest that was tried
-  CursorCheckpoint checkpoint_ ABSL_GUARDED_BY(mu_);  // changed by Publish only
+  uint64_t generation_ ABSL_GUARDED_BY(mu_);                  // the highest that was tried
+  CursorCheckpoint checkpoint_ ABSL_GUARDED_BY(mu_);          // changed by Publish only
   std::vector<Truncation> truncations_ ABSL_GUARDED_BY(mu_);  // rising in both
 
   // What the home says:

@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<CursorFile>> OpenFileOf(
     const CursorContext& context, std::string_view name,
     const absl::StatusOr<CursorCheckpoint>& first, uint64_t epoch) {
   absl::StatusOr<std::unique_ptr<CursorFile>> file =
-      CursorFile::Open(*context.directory, context.log_id, name, first);
+      CursorFile::Open(*context.directory, context.log_id, name, first, context.shared.get());
   if (!file.ok()) return file;
   // Beyond the end: the records that were consumed are gone, and their numbers were
   // given to others since the log was opened, or will be. It goes on at the end that
@@ -89,10 +89,10 @@ absl::StatusOr<std::unique_ptr<CursorFile>> OpenFileOf(
 }  // namespace
 
 absl::Status RegisterCursors(Directory& directory, const LogId& log_id, const LogExtent& extent,
-                             CursorRegistry& registry) {
+                             CursorRegistry& registry, SharedCheckpoints* shared) {
   const absl::StatusOr<std::vector<StoredCursor>> cursors = ReadCursors(directory);
   if (!cursors.ok()) return cursors.status();
-  registry.SetLog(&directory, log_id);
+  registry.SetLog(&directory, log_id, shared);
   registry.AddEpoch(extent.epoch, extent.epoch_base);
   for (const StoredCursor& cursor : *cursors) {
     if (cursor.BelongsTo(log_id)) {

@@ -24,8 +24,9 @@ void KeepFirst(absl::Status* first, absl::Status status) {
 
 // --- While a log is opened ------------------------------------------------------------
 
-void CursorRegistry::SetLog(Directory* directory, const LogId& log_id) {
+void CursorRegistry::SetLog(Directory* directory, const LogId& log_id, SharedCheckpoints* shared) {
   MutexLock lock(&mu_);
+  shared_ = shared;
   directory_ = directory;
   log_id_ = log_id;
 }
@@ -284,14 +285,17 @@ absl::Status CursorRegistry::ClampOpen(CursorCommit& commit, uint64_t epoch) {
 absl::Status CursorRegistry::ClampFile(const Checkpoint& to, uint64_t epoch) {
   Directory* directory;
   LogId log_id;
+  SharedCheckpoints* shared;
   {
     MutexLock lock(&mu_);
+    shared = shared_;
     directory = directory_;
     log_id = log_id_;
   }
   // Never made here.
-  absl::StatusOr<std::unique_ptr<CursorFile>> file = CursorFile::Open(
-      *directory, log_id, to.name, absl::NotFoundError("the file of the cursor was removed"));
+  absl::StatusOr<std::unique_ptr<CursorFile>> file =
+      CursorFile::Open(*directory, log_id, to.name,
+                       absl::NotFoundError("the file of the cursor was removed"), shared);
   absl::Status status = file.status();
   if (status.ok()) status = (*file)->Clamp(epoch, to.committed);
   if (status.ok()) {

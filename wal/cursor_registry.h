@@ -20,6 +20,7 @@
 #include "wal/cursor_file.h"
 #include "wal/format.h"
 #include "wal/mutex.h"
+#include "wal/shared_checkpoints.h"
 
 namespace millrace {
 
@@ -43,8 +44,9 @@ class CursorRegistry {
 
   // --- While a log is opened --------------------------------------------------------
 
-  // Whose cursors these are. `directory` outlives every call of Truncate.
-  void SetLog(Directory* directory, const LogId& log_id);
+  // Whose cursors these are. `directory` and `shared` outlive every call of Truncate. Without
+  // `shared` each cursor writes its own file.
+  void SetLog(Directory* directory, const LogId& log_id, SharedCheckpoints* shared = nullptr);
 
   // From `epoch` on the numbers after `base` belong to other records than before.
   void AddEpoch(uint64_t epoch, SequenceNumber base);
@@ -134,6 +136,7 @@ class CursorRegistry {
   std::vector<Epoch> epochs_ ABSL_GUARDED_BY(mu_);  // both numbers rise
   Directory* directory_ ABSL_GUARDED_BY(mu_) = nullptr;
   LogId log_id_ ABSL_GUARDED_BY(mu_) = {};
+  SharedCheckpoints* shared_ ABSL_GUARDED_BY(mu_) = nullptr;
 };
 
 }  // namespace millrace

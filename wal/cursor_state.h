@@ -39,7 +39,7 @@ struct LogExtent {
 // of an older epoch and beyond its base, only what lies up to there counts: the numbers behind
 // it were given to other records, or will be. `directory` outlives the registry's use.
 absl::Status RegisterCursors(Directory& directory, const LogId& log_id, const LogExtent& extent,
-                             CursorRegistry& registry);
+                             CursorRegistry& registry, SharedCheckpoints* shared = nullptr);
 
 // Errors: as Log::OpenCursor.
 absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(const CursorContext& context,

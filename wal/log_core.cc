@@ -92,8 +92,14 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   body_seed_ = core_->body_seed();
   watermark_.Start(core_->last_durable(), core_->first_retained(), core_->epoch());
   const SequenceNumber last = core_->next_sequence() - 1;
-  const LogExtent extent = {.last = last, .epoch = core_->epoch(), .epoch_base = last};
-  absl::Status status = RegisterCursors(core_->directory(), core_->log_id(), extent, cursors_);
+  absl::StatusOr<std::unique_ptr<SharedCheckpoints>> shared =
+      SharedCheckpoints::Open(file_system, core_->directory(), core_->log_id());
+  if (!shared.ok()) return shared.status();
+  shared_checkpoints_ = std::move(*shared);
+  const LogExtent extent = {
+      .last = last, .epoch = core_->epoch(), .epoch_base = core_->epoch_base()};
+  absl::Status status = RegisterCursors(core_->directory(), core_->log_id(), extent, cursors_,
+                                        shared_checkpoints_.get());
   if (!status.ok()) return status;
   Committer::Parts parts = {core_.get(),
                             &queue_,
@@ -101,7 +107,7 @@ absl::Status LogCore::Start(FileSystem& file_system) {
                             &watermark_,
                             &callbacks_,
                             &cursors_,
-                            /*truncate_cursors=*/nullptr};
+                            shared_checkpoints_.get()};
   auto committer = std::make_unique<Committer>(std::move(parts), options_, closed_error_);
   status = committer->Start();
   if (status.ok()) committer_ = std::move(committer);
@@ -208,6 +214,7 @@ CursorContext LogCore::ContextFor(const std::shared_ptr<LogCore>& core) {
   context.segments = core->core_->segments();
   context.watermark = std::shared_ptr<const Watermark>(core, &core->watermark_);
   context.registry = std::shared_ptr<CursorRegistry>(core, &core->cursors_);
+  context.shared = std::shared_ptr<SharedCheckpoints>(core, core->shared_checkpoints_.get());
   context.process = std::shared_ptr<const ForkGuard>(core, &core->fork_guard_);
   return context;
 }

@@ -28,6 +28,7 @@
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
 #include "wal/segment_supply_thread.h"
+#include "wal/shared_checkpoints.h"
 #include "wal/ticket_cell.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
@@ -150,6 +151,7 @@ class LogCore {
   RecoveryReport recovery_;
 
   Watermark watermark_;
+  std::unique_ptr<SharedCheckpoints> shared_checkpoints_;
   CursorRegistry cursors_;
   ChunkPool chunks_;
   AppendQueue queue_;
