@@ -36,8 +36,10 @@ TEST(StatsRecorderTest, FillsWhatWasRecorded) {
                      .rotations = 4,
                      .recycled_segments = 6,
                      .unsynced_records = 7,
-                     .unsynced_bytes = 9});
+                     .unsynced_bytes = 9,
+                     .active_bytes = 11});
   LogStats stats;
+  stats.log_bytes = 100;
   recorder->Fill(At(0), &stats);
   EXPECT_EQ(stats.records, 8u);
   EXPECT_EQ(stats.groups, 2u);
@@ -47,6 +49,7 @@ TEST(StatsRecorderTest, FillsWhatWasRecorded) {
   EXPECT_EQ(stats.recycled_segments, 6u);
   EXPECT_EQ(stats.unsynced_records, 7u);
   EXPECT_EQ(stats.unsynced_bytes, 9u);
+  EXPECT_EQ(stats.log_bytes, 111u);
   EXPECT_EQ(stats.records_per_group.sum, 8u);
   EXPECT_EQ(stats.bytes_per_group.max, 4096u);
   EXPECT_EQ(stats.write_ns.count, 2u);

@@ -30,8 +30,8 @@ namespace millrace {
 // kPerSecond of one kind in a second, and for more than kMostWaiting that wait. Without
 // a listener there is no thread and nothing is done.
 //
-// Thread-safe, but for Start() and Stop(): Start() comes first. What is posted during and
-// after Stop() may be dropped.
+// Thread-safe; Start() comes first. What is posted during and after Stop() may be dropped:
+// the log posts `closed` before.
 class EventDispatcher {
  public:
   static constexpr size_t kMostWaiting = 1024;

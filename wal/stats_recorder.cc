@@ -32,9 +32,10 @@ void StatsRecorder::Publish(const Levels& levels) {
   levels_.bytes_written.store(levels.bytes_written, std::memory_order_relaxed);
   levels_.rotations.store(levels.rotations, std::memory_order_relaxed);
   levels_.recycled_segments.store(levels.recycled_segments, std::memory_order_relaxed);
-  // relaxed, both: as above.
+  // relaxed, all: as above.
   levels_.unsynced_records.store(levels.unsynced_records, std::memory_order_relaxed);
   levels_.unsynced_bytes.store(levels.unsynced_bytes, std::memory_order_relaxed);
+  levels_.active_bytes.store(levels.active_bytes, std::memory_order_relaxed);
 }
 
 void StatsRecorder::Fill(Deadline now, LogStats* stats) const {
@@ -48,6 +49,7 @@ void StatsRecorder::Fill(Deadline now, LogStats* stats) const {
   // relaxed, all: as above.
   stats->unsynced_records = levels_.unsynced_records.load(std::memory_order_relaxed);
   stats->unsynced_bytes = levels_.unsynced_bytes.load(std::memory_order_relaxed);
+  stats->log_bytes += levels_.active_bytes.load(std::memory_order_relaxed);
   const auto syncs_for = [this](SyncReason reason) {
     // relaxed: as above.
     return sync_reasons_[static_cast<size_t>(reason)].load(std::memory_order_relaxed);

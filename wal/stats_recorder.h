@@ -34,6 +34,7 @@ class StatsRecorder {
     uint64_t recycled_segments = 0;
     uint64_t unsynced_records = 0;
     uint64_t unsynced_bytes = 0;
+    uint64_t active_bytes = 0;  // of the segment that is written to
   };
 
   // An append took `ns`. For those that waited for the writer and a sample of the others:
@@ -59,7 +60,8 @@ class StatsRecorder {
   PendingAge& pending_age() { return pending_age_; }
 
   // Sets those fields of `stats` that this knows. `stats->pending` is already set: without
-  // anything pending nothing is old.
+  // anything pending nothing is old. So is `stats->log_bytes`, to that of the segments that
+  // are full.
   void Fill(Deadline now, LogStats* stats) const;
 
  private:
@@ -79,6 +81,7 @@ class StatsRecorder {
     std::atomic<uint64_t> recycled_segments{0};
     std::atomic<uint64_t> unsynced_records{0};
     std::atomic<uint64_t> unsynced_bytes{0};
+    std::atomic<uint64_t> active_bytes{0};
   } levels_;
   std::array<std::atomic<uint64_t>, kSyncReasons> sync_reasons_{};
   Recorder acknowledge_us_;
