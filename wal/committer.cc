@@ -37,6 +37,8 @@ Committer::Committer(const Parts& parts, const Options& options, absl::Status cl
 Committer::~Committer() { WAL_CHECK(!thread_.started()); }
 
 absl::Status Committer::Start() {
+  parts_.stats->pending_age().Wakes(SteadyNow());
+  PublishStats();
   return thread_.Start("millrace-writer", [this] { Run(); });
 }
 
@@ -44,6 +46,7 @@ void Committer::Run() {
   while (true) {
     drained_.clear();
     finished_ = 0;
+    parts_.stats->pending_age().DrainBegins(SteadyNow());
     parts_.queue->Drain(&drained_);
     RunCommands();
     if (failed_) {
@@ -51,6 +54,7 @@ void Committer::Run() {
     } else if (!drained_.empty()) {
       CommitDrained();
     }
+    parts_.stats->pending_age().DrainFinished();
     if (!drained_.empty()) continue;
     if (parts_.queue->Finished()) break;
     Rest();
@@ -80,7 +84,7 @@ void Committer::CommitDrained() {
     if (parts_.core->gathered_bytes() >= options_.group_bytes && !WriteGathered(i + 1)) return;
   }
   if (!WriteGathered(drained_.size())) return;
-  if (SyncIsDue()) Sync();
+  if (const std::optional<SyncReason> reason = SyncReasonNow()) Sync(*reason);
   FinishGroup();
 }
 
@@ -106,20 +110,27 @@ bool Committer::WriteGathered(size_t end) {
   return true;
 }
 
-bool Committer::SyncIsDue() const {
-  if (!unsynced_.empty()) return true;
+// Why a sync is due; nullopt if none is.
+std::optional<SyncReason> Committer::SyncReasonNow() const {
+  for (const PendingAppend* append : unsynced_) {
+    if (append->kind != PendingAppend::Kind::kFlush) return SyncReason::kDurableAppend;
+  }
+  if (!unsynced_.empty()) return SyncReason::kFlush;
   const uint64_t records = parts_.core->unsynced_records();
-  if (records == 0) return false;
+  if (records == 0) return std::nullopt;
   const SyncPolicy& policy = options_.sync_policy;
   const uint64_t bytes = parts_.core->unsynced_bytes();
-  if (policy.records != 0 && records >= policy.records) return true;
-  if (policy.bytes != 0 && bytes >= policy.bytes) return true;
-  if (sync_deadline_ != kNoDeadline && SteadyNow() >= sync_deadline_) return true;
-  return bytes >= options_.unsynced_bytes;
+  if (policy.records != 0 && records >= policy.records) return SyncReason::kPolicyRecords;
+  if (policy.bytes != 0 && bytes >= policy.bytes) return SyncReason::kPolicyBytes;
+  if (sync_deadline_ != kNoDeadline && SteadyNow() >= sync_deadline_) {
+    return SyncReason::kPolicyInterval;
+  }
+  if (bytes >= options_.unsynced_bytes) return SyncReason::kUnsyncedBytes;
+  return std::nullopt;
 }
 
-void Committer::Sync() {
-  absl::Status status = parts_.core->Sync();
+void Committer::Sync(SyncReason reason) {
+  absl::Status status = parts_.core->Sync(reason);
   if (!status.ok()) return Fail(std::move(status));
   sync_deadline_ = kNoDeadline;
   // Published before anybody is told: whoever hears of a record also finds it.
@@ -183,7 +194,7 @@ void Committer::FinishGroup() {
 void Committer::Rest() {
   const Deadline now = SteadyNow();
   if (now >= sync_deadline_) {
-    Sync();
+    Sync(SyncReason::kPolicyInterval);
     FinishGroup();
     return;
   }
@@ -196,13 +207,16 @@ void Committer::Rest() {
     if (drained_.capacity() > kIdleElements) std::vector<PendingAppend*>().swap(drained_);
     return;
   }
+  parts_.stats->pending_age().Sleeps();
   parts_.queue->WaitForWork(std::min(sync_deadline_, idle_deadline_));
+  parts_.stats->pending_age().Wakes(SteadyNow());
 }
 
 void Committer::Fail(absl::Status status) {
   WAL_CHECK(!failed_);
   failed_ = true;
   sync_deadline_ = idle_deadline_ = kNoDeadline;
+  parts_.events->LogFailed(status);
   parts_.watermark->End(std::move(status));
   // release: whoever finds the queue closed finds the error; pairs with the fence in
   // LogCore::EndError().
@@ -279,6 +293,9 @@ absl::Status Committer::Trim(const Command& command) {
   sync_deadline_ = kNoDeadline;
   parts_.watermark->PublishDurable(core.last_durable());
   parts_.watermark->PublishFirstRetained(core.first_retained());
+  if (const size_t segments = core.trimmed_segments(); segments != 0) {
+    parts_.events->Trimmed(core.first_retained(), segments);
+  }
   core.ReleaseTrimmed();
   PublishStats();
   return status;
@@ -294,6 +311,9 @@ void Committer::End() {
     status = closed_;
   }
   parts_.watermark->End(std::move(status));
+  const absl::Status error = parts_.watermark->status();
+  parts_.events->Closed(parts_.core->last_durable(),
+                        absl::IsCancelled(error) ? absl::OkStatus() : error);
   PublishStats();
   std::vector<Command*> commands;
   {
@@ -317,25 +337,15 @@ bool Committer::AwaitEnd(Deadline deadline) {
 
 void Committer::PublishStats() {
   const CoreCounters now = parts_.core->counters();
-  // relaxed, all: numbers to report; nothing is read through them.
-  counters_.records.store(now.records, std::memory_order_relaxed);
-  counters_.groups.store(now.groups, std::memory_order_relaxed);
-  counters_.syncs.store(now.syncs, std::memory_order_relaxed);
-  counters_.bytes_written.store(now.bytes_written, std::memory_order_relaxed);
-  counters_.rotations.store(now.rotations, std::memory_order_relaxed);
-  counters_.recycled_segments.store(now.recycled_segments, std::memory_order_relaxed);
-}
-
-LogStats Committer::stats() const {
-  LogStats stats;
-  // relaxed, all: as in PublishStats().
-  stats.records = counters_.records.load(std::memory_order_relaxed);
-  stats.groups = counters_.groups.load(std::memory_order_relaxed);
-  stats.syncs = counters_.syncs.load(std::memory_order_relaxed);
-  stats.bytes_written = counters_.bytes_written.load(std::memory_order_relaxed);
-  stats.rotations = counters_.rotations.load(std::memory_order_relaxed);
-  stats.recycled_segments = counters_.recycled_segments.load(std::memory_order_relaxed);
-  return stats;
+  parts_.stats->Publish({.records = now.records,
+                         .groups = now.groups,
+                         .syncs = now.syncs,
+                         .bytes_written = now.bytes_written,
+                         .rotations = now.rotations,
+                         .recycled_segments = now.recycled_segments,
+                         .unsynced_records = parts_.core->unsynced_records(),
+                         .unsynced_bytes = parts_.core->unsynced_bytes(),
+                         .active_bytes = parts_.core->active_bytes()});
 }
 
 }  // namespace millrace

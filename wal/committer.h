@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -16,8 +17,11 @@
 #include "wal/callback_thread.h"
 #include "wal/completion.h"
 #include "wal/cursor_registry.h"
+#include "wal/log_events.h"
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
+#include "wal/stats_recorder.h"
+#include "wal/sync_reason.h"
 #include "wal/thread.h"
 #include "wal/wake_thread.h"
 #include "wal/wal_core.h"
@@ -47,6 +51,8 @@ class Committer {
     Watermark* watermark;
     CallbackThread* callbacks;
     const CursorRegistry* cursors;
+    StatsRecorder* stats;
+    LogEvents* events;
   };
 
   // `closed` is what the watermark ends with after closing in order.
@@ -62,9 +68,6 @@ class Committer {
   bool AwaitEnd(Deadline deadline);
   void Join() { thread_.Join(); }
 
-  // Counts as of the last group.
-  LogStats stats() const;
-
  private:
   struct Command {
     SequenceNumber first_to_keep;
@@ -76,8 +79,8 @@ class Committer {
   void Run();
   void CommitDrained();
   bool WriteGathered(size_t end);
-  bool SyncIsDue() const;
-  void Sync();
+  std::optional<SyncReason> SyncReasonNow() const;
+  void Sync(SyncReason reason);
   void Rest();
   void Finish(PendingAppend* append);
   void WakeDurable();
@@ -114,16 +117,7 @@ class Committer {
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 
   // Written by the writer, read by whoever asks.
-  struct Counters {
-    std::atomic<uint64_t> records{0};
-    std::atomic<uint64_t> groups{0};
-    std::atomic<uint64_t> syncs{0};
-    std::atomic<uint64_t> bytes_written{0};
-    std::atomic<uint64_t> rotations{0};
-    std::atomic<uint64_t> recycled_segments{0};
-  };
-  alignas(kCacheLineBytes) Counters counters_;
-  std::atomic<bool> done_{false};
+  alignas(kCacheLineBytes) std::atomic<bool> done_{false};
   Waiters<StdAtomics> done_waiters_;
 };
 

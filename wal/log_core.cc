@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -51,6 +52,9 @@ LogCore::LogCore(std::string directory, const Options& options)
       out_of_memory_(
           absl::ResourceExhaustedError(absl::StrCat("log ", directory_, ": out of memory"))),
       max_body_bytes_(MaxBodyBytes(options)),
+      dispatcher_(directory_, options.event_listener),
+      events_(&dispatcher_),
+      meter_(&stats_, &events_, options.slow_sync),
       chunks_(options.queue_bytes + kChunkSlackBytes),
       queue_(Limits{.records = options.queue_records, .bytes = options.queue_bytes}),
       callbacks_(&queue_, &watermark_) {}
@@ -84,20 +88,30 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   std::unique_ptr<Directory> opened;
   const IoResult result = file_system.OpenDirectory(directory_, mode, &opened);
   if (result < 0) return IoError("open", "the directory", result);
+  // Before anything is changed on disk.
+  absl::Status status = dispatcher_.Start();
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<WalCore>> core = WalCore::Open(
       file_system, std::move(opened), options_, &supply_, absl::GetCurrentTimeNanos(), &recovery_);
   if (!core.ok()) return core.status();
   core_ = std::move(*core);
+  core_->SetObserver(&meter_);
   body_seed_ = core_->body_seed();
   watermark_.Start(core_->last_durable(), core_->first_retained(), core_->epoch());
-  absl::Status status =
+  status =
       RegisterCursors(core_->directory(), core_->log_id(), core_->next_sequence() - 1, cursors_);
   if (!status.ok()) return status;
-  const Committer::Parts parts = {core_.get(), &queue_,     &chunks_,
-                                  &watermark_, &callbacks_, &cursors_};
+  const Committer::Parts parts = {core_.get(), &queue_,   &chunks_, &watermark_,
+                                  &callbacks_, &cursors_, &stats_,  &events_};
   auto committer = std::make_unique<Committer>(parts, options_, closed_error_);
+  // Before the writer can have something to say.
+  events_.Opened(recovery_);
   status = committer->Start();
-  if (status.ok()) committer_ = std::move(committer);
+  if (!status.ok()) {
+    events_.Closed(core_->last_durable(), status);
+    return status;
+  }
+  committer_ = std::move(committer);
   return status;
 }
 
@@ -289,6 +303,10 @@ absl::Status LogCore::Close(absl::Duration timeout) {
     return absl::FailedPreconditionError(absl::StrCat(
         "log ", directory_, ": closing waits for callbacks to end, so it cannot be done in one"));
   }
+  if (OnEventThread()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "log ", directory_, ": closing waits for the event listener, so it cannot be done in it"));
+  }
   const Deadline deadline = DeadlineAfter(timeout);
   queue_.Close();
   if (!committer_->AwaitEnd(deadline)) {
@@ -305,13 +323,34 @@ absl::Status LogCore::Close(absl::Duration timeout) {
     MutexLock lock(&close_mu_);
     committer_->Join();
   }
+  if (!dispatcher_.Stop(deadline)) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("log ", directory_, ": the event listener has not returned after ",
+                     absl::FormatDuration(timeout), "; call Close again"));
+  }
   status = watermark_.status();
   return absl::IsCancelled(status) ? absl::OkStatus() : status;
 }
 
 LogStats LogCore::stats() const {
-  LogStats stats = committer_->stats();
+  LogStats stats;
+  const std::shared_ptr<SegmentList>& segments = core_->segments();
+  for (std::shared_ptr<SegmentNode> node = segments->First(); node != nullptr;) {
+    ++stats.segments;
+    if (!node->sealed()) break;
+    stats.log_bytes += node->end();
+    node = node->next();
+  }
+  stats_.Fill(std::chrono::steady_clock::now(), &stats);
   stats.prepared_segments = supply_.ready_segments();
+  stats.spare_bytes = supply_.spare_bytes();
+  const InFlight depth = queue_.Depth();
+  stats.queue_records = depth.records;
+  stats.queue_bytes = depth.bytes;
+  stats.producer_memory_bytes = chunks_.bytes();
+  stats.last_written = watermark_.last_written();
+  stats.last_durable = watermark_.last_durable();
+  stats.first_retained = watermark_.first_retained();
   return stats;
 }
 

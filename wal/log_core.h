@@ -18,12 +18,16 @@
 #include "wal/append_queue.h"
 #include "wal/callback_thread.h"
 #include "wal/committer.h"
+#include "wal/core_meter.h"
 #include "wal/cursor_registry.h"
 #include "wal/cursor_state.h"
+#include "wal/event_dispatcher.h"
 #include "wal/fork_guard.h"
+#include "wal/log_events.h"
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
 #include "wal/segment_supply_thread.h"
+#include "wal/stats_recorder.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
 
@@ -76,6 +80,8 @@ class LogCore {
   absl::Status EndError() const;
 
   bool OnCallbackThread() const { return callbacks_.IsCurrent(); }
+  // True in a call of the log's event listener.
+  bool OnEventThread() const { return dispatcher_.IsCurrent(); }
 
   // What a cursor needs; keeps `core` alive.
   static CursorContext ContextFor(const std::shared_ptr<LogCore>& core);
@@ -108,6 +114,10 @@ class LogCore {
   uint64_t body_seed_ = 0;
   RecoveryReport recovery_;
 
+  EventDispatcher dispatcher_;
+  LogEvents events_;
+  StatsRecorder stats_;
+  CoreMeter meter_;
   Watermark watermark_;
   CursorRegistry cursors_;
   ChunkPool chunks_;
