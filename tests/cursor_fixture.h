@@ -116,6 +116,10 @@ class CursorTest : public testing::Test {
       MutexLock lock(&mu_);
       text_ += absl::StrCat(ToAbsl(cursor), " lost ", lost.first, "..", lost.last, "; ");
     }
+    void SetBack(std::string_view cursor, SequenceNumber from, SequenceNumber to) override {
+      MutexLock lock(&mu_);
+      text_ += absl::StrCat(ToAbsl(cursor), " set back ", from, " to ", to, "; ");
+    }
     void CheckpointFailed(std::string_view cursor, const absl::Status& /*status*/) override {
       MutexLock lock(&mu_);
       text_ += absl::StrCat(ToAbsl(cursor), " failed; ");

@@ -41,6 +41,13 @@ struct ProducerCounters {
   OwnedCounter dropped_records;
 };
 
+// Sums over all slots.
+struct AdmissionCounts {
+  uint64_t waited_appends = 0;
+  uint64_t refused_records = 0;
+  uint64_t dropped_records = 0;
+};
+
 // How the records ended that the writer met.
 struct OutcomeCounters {
   OwnedCounter acknowledged;

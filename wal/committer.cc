@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "wal/check.h"
+#include "wal/cursor_lag.h"
 #include "wal/deadline.h"
 
 namespace millrace {
@@ -24,6 +25,9 @@ constexpr size_t kManyWaiters = 16;
 // How long the writer sleeps at most while no thread can be had that runs callbacks.
 constexpr std::chrono::milliseconds kThreadRetry{100};
 
+// How often it is looked whether the queue was full: that adds up what all producers count.
+constexpr std::chrono::milliseconds kWatchInterval{100};
+
 Deadline SteadyNow() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
@@ -32,13 +36,16 @@ Committer::Committer(Parts parts, const Options& options, absl::Status closed)
     : parts_(std::move(parts)),
       options_(options),
       closed_(std::move(closed)),
-      releaser_(parts_.queue) {
+      releaser_(parts_.queue),
+      lagging_(options.lagging_cursor_bytes) {
   WAL_CHECK(absl::IsCancelled(closed_));
 }
 
 Committer::~Committer() { WAL_CHECK(!thread_.started()); }
 
 absl::Status Committer::Start() {
+  parts_.stats->pending_age().Wakes(SteadyNow());
+  PublishStats();
   return thread_.Start("millrace-writer", [this] { Run(); });
 }
 
@@ -46,6 +53,7 @@ void Committer::Run() {
   while (true) {
     drained_.clear();
     finished_ = 0;
+    parts_.stats->pending_age().DrainBegins(SteadyNow());
     parts_.queue->Drain(&drained_);
     RunCommands();
     if (failed_) {
@@ -53,6 +61,7 @@ void Committer::Run() {
     } else if (!drained_.empty()) {
       CommitDrained();
     }
+    parts_.stats->pending_age().DrainFinished();
     if (!drained_.empty()) continue;
     if (parts_.queue->Finished()) break;
     Rest();
@@ -84,7 +93,7 @@ void Committer::CommitDrained() {
     if (parts_.core->gathered_bytes() >= options_.group_bytes && !WriteGathered(i + 1)) return;
   }
   if (!WriteGathered(drained_.size())) return;
-  if (SyncIsDue()) Sync();
+  if (const std::optional<SyncReason> reason = SyncReasonNow()) Sync(*reason);
   FinishGroup();
 }
 
@@ -110,6 +119,7 @@ bool Committer::WriteGathered(size_t end) {
   }
   parts_.watermark->PublishWritten(parts_.core->last_written());
   PublishStats();
+  now_us_ = MicrosecondStamp(SteadyNow());
   for (; finished_ < end; ++finished_) {
     PendingAppend* append = drained_[finished_];
     if (append == nullptr) continue;
@@ -123,25 +133,33 @@ bool Committer::WriteGathered(size_t end) {
   return true;
 }
 
-bool Committer::SyncIsDue() const {
-  if (!unsynced_.empty()) return true;
+// Why a sync is due; nullopt if none is.
+std::optional<SyncReason> Committer::SyncReasonNow() const {
+  for (const PendingAppend* append : unsynced_) {
+    if (append->kind != PendingAppend::Kind::kFlush) return SyncReason::kDurableAppend;
+  }
+  if (!unsynced_.empty()) return SyncReason::kFlush;
   const uint64_t records = parts_.core->unsynced_records();
-  if (records == 0) return false;
+  if (records == 0) return std::nullopt;
   const SyncPolicy& policy = options_.sync_policy;
   const uint64_t bytes = parts_.core->unsynced_bytes();
-  if (policy.records != 0 && records >= policy.records) return true;
-  if (policy.bytes != 0 && bytes >= policy.bytes) return true;
-  if (sync_deadline_ != kNoDeadline && SteadyNow() >= sync_deadline_) return true;
-  return bytes >= options_.unsynced_bytes;
+  if (policy.records != 0 && records >= policy.records) return SyncReason::kPolicyRecords;
+  if (policy.bytes != 0 && bytes >= policy.bytes) return SyncReason::kPolicyBytes;
+  if (sync_deadline_ != kNoDeadline && SteadyNow() >= sync_deadline_) {
+    return SyncReason::kPolicyInterval;
+  }
+  if (bytes >= options_.unsynced_bytes) return SyncReason::kUnsyncedBytes;
+  return std::nullopt;
 }
 
-void Committer::Sync() {
-  absl::Status status = parts_.core->Sync();
+void Committer::Sync(SyncReason reason) {
+  absl::Status status = parts_.core->Sync(reason);
   if (!status.ok()) return Fail(std::move(status));
   sync_deadline_ = kNoDeadline;
   // Published before anybody is told: whoever hears of a record also finds it.
   parts_.watermark->PublishDurable(parts_.core->last_durable());
   PublishStats();
+  now_us_ = MicrosecondStamp(SteadyNow());
   for (PendingAppend* append : unsynced_) {
     if (append->answer == PendingAppend::Answer::kThread) {
       Count(*append);
@@ -169,7 +187,12 @@ void Committer::WakeDurable() {
 // Before anybody hears how it ended.
 void Committer::Count(const PendingAppend& append) {
   if (append.kind != PendingAppend::Kind::kRecords) return;
-  (append.sequence == kNoSequence ? outcomes_.failed : outcomes_.acknowledged).Add(append.count);
+  if (append.sequence == kNoSequence) {
+    outcomes_.failed.Add(append.count);
+    return;
+  }
+  outcomes_.acknowledged.Add(append.count);
+  parts_.stats->RecordAcknowledged(append.accepted_us, now_us_);
 }
 
 // Tells the append's owner its number, or that the log has failed; the append is
@@ -214,6 +237,7 @@ void Committer::FinishGroup() {
   }
   if (failed_) return;
   const Deadline now = SteadyNow();
+  Watch(now);
   idle_deadline_ = now + absl::ToChronoNanoseconds(options_.idle_mark_delay);
   const absl::Duration interval = options_.sync_policy.interval;
   if (interval > absl::ZeroDuration() && sync_deadline_ == kNoDeadline &&
@@ -226,7 +250,7 @@ void Committer::FinishGroup() {
 void Committer::Rest() {
   const Deadline now = SteadyNow();
   if (now >= sync_deadline_) {
-    Sync();
+    Sync(SyncReason::kPolicyInterval);
     FinishGroup();
     return;
   }
@@ -241,13 +265,46 @@ void Committer::Rest() {
   }
   Deadline until = std::min(sync_deadline_, idle_deadline_);
   if (!parts_.callbacks->Serve()) until = std::min<Deadline>(until, now + kThreadRetry);
+  until = std::min(until, queue_full_.due());
+  parts_.stats->pending_age().Sleeps();
   parts_.queue->WaitForWork(until);
+  const Deadline woken = SteadyNow();
+  parts_.stats->pending_age().Wakes(woken);
+  Watch(woken);
+}
+
+// Looks for what the log's owner should hear of, if he listens.
+void Committer::Watch(Deadline now) {
+  if (!parts_.events->enabled()) return;
+  if (parts_.meter->TakeRotated()) {
+    const std::vector<CursorStatus> cursors =
+        ListCursors(*parts_.cursors, *parts_.core->segments(), *parts_.watermark);
+    for (const CursorStatus& c : lagging_.Look(cursors)) {
+      parts_.events->CursorLagging(c.name, c.lag_records, c.lag_bytes,
+                                   options_.lagging_cursor_bytes);
+    }
+  }
+  if (now < next_watch_ && now < queue_full_.due()) return;
+  next_watch_ = now + kWatchInterval;
+  const AdmissionCounts counts = parts_.admissions();
+  const auto full =
+      queue_full_.Look(now, counts.waited_appends, counts.refused_records, counts.dropped_records);
+  if (full.has_value()) parts_.events->QueueFull(full->waited, full->refused, full->dropped);
+}
+
+void Committer::WatchForTheLastTime() {
+  if (!parts_.events->enabled()) return;
+  const AdmissionCounts counts = parts_.admissions();
+  const auto full = queue_full_.LookForTheLastTime(counts.waited_appends, counts.refused_records,
+                                                   counts.dropped_records);
+  if (full.has_value()) parts_.events->QueueFull(full->waited, full->refused, full->dropped);
 }
 
 void Committer::Fail(absl::Status status) {
   WAL_CHECK(!failed_);
   failed_ = true;
   sync_deadline_ = idle_deadline_ = kNoDeadline;
+  parts_.events->LogFailed(status);
   parts_.watermark->End(std::move(status));
   // release: whoever finds the queue closed finds the error; pairs with the fence in
   // LogCore::EndError().
@@ -283,6 +340,10 @@ void Committer::End() {
     status = closed_;
   }
   parts_.watermark->End(std::move(status));
+  WatchForTheLastTime();
+  const absl::Status error = parts_.watermark->status();
+  parts_.events->Closed(parts_.core->last_durable(),
+                        absl::IsCancelled(error) ? absl::OkStatus() : error);
   PublishStats();
   std::vector<Command*> commands;
   {
@@ -306,27 +367,15 @@ bool Committer::AwaitEnd(Deadline deadline) {
 
 void Committer::PublishStats() {
   const CoreCounters now = parts_.core->counters();
-  // relaxed, all: numbers to report; nothing is read through them.
-  counters_.records.store(now.records, std::memory_order_relaxed);
-  counters_.groups.store(now.groups, std::memory_order_relaxed);
-  counters_.syncs.store(now.syncs, std::memory_order_relaxed);
-  counters_.bytes_written.store(now.bytes_written, std::memory_order_relaxed);
-  counters_.rotations.store(now.rotations, std::memory_order_relaxed);
-  counters_.recycled_segments.store(now.recycled_segments, std::memory_order_relaxed);
-}
-
-LogStats Committer::stats() const {
-  LogStats stats;
-  stats.acknowledged = outcomes_.acknowledged.value();
-  stats.failed = outcomes_.failed.value();
-  // relaxed, all: as in PublishStats().
-  stats.records = counters_.records.load(std::memory_order_relaxed);
-  stats.groups = counters_.groups.load(std::memory_order_relaxed);
-  stats.syncs = counters_.syncs.load(std::memory_order_relaxed);
-  stats.bytes_written = counters_.bytes_written.load(std::memory_order_relaxed);
-  stats.rotations = counters_.rotations.load(std::memory_order_relaxed);
-  stats.recycled_segments = counters_.recycled_segments.load(std::memory_order_relaxed);
-  return stats;
+  parts_.stats->Publish({.records = now.records,
+                         .groups = now.groups,
+                         .syncs = now.syncs,
+                         .bytes_written = now.bytes_written,
+                         .rotations = now.rotations,
+                         .recycled_segments = now.recycled_segments,
+                         .unsynced_records = parts_.core->unsynced_records(),
+                         .unsynced_bytes = parts_.core->unsynced_bytes(),
+                         .active_bytes = parts_.core->active_bytes()});
 }
 
 }  // namespace millrace

@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "millrace/log.h"
 #include "millrace/options.h"
@@ -16,10 +18,16 @@
 #include "wal/append_queue.h"
 #include "wal/callback_thread.h"
 #include "wal/completion.h"
+#include "wal/core_meter.h"
 #include "wal/cursor_registry.h"
+#include "wal/lagging_cursor_watch.h"
+#include "wal/log_events.h"
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
+#include "wal/queue_full_watch.h"
 #include "wal/shared_checkpoints.h"
+#include "wal/stats_recorder.h"
+#include "wal/sync_reason.h"
 #include "wal/thread.h"
 #include "wal/ticket_cell.h"
 #include "wal/wake_thread.h"
@@ -51,6 +59,10 @@ class Committer {
     CallbackThread* callbacks;
     CursorRegistry* cursors;
     SharedCheckpoints* shared_checkpoints;  // null: there are none
+    StatsRecorder* stats;
+    LogEvents* events;
+    CoreMeter* meter;
+    absl::AnyInvocable<AdmissionCounts() const> admissions;
   };
 
   // `closed` is what the watermark ends with after closing in order.
@@ -66,8 +78,9 @@ class Committer {
   bool AwaitEnd(Deadline deadline);
   void Join() { thread_.Join(); }
 
-  // Counts as of the last group; of records that ended, up to the last one.
-  LogStats stats() const;
+  // Records that ended, without those that were withdrawn. Before anybody hears of it.
+  uint64_t acknowledged() const { return outcomes_.acknowledged.value(); }
+  uint64_t failed() const { return outcomes_.failed.value(); }
 
  private:
   struct Command {
@@ -83,8 +96,8 @@ class Committer {
   bool Truncate(size_t i);
   absl::Status TruncateLog(SequenceNumber last_to_keep);
   bool WriteGathered(size_t end);
-  bool SyncIsDue() const;
-  void Sync();
+  std::optional<SyncReason> SyncReasonNow() const;
+  void Sync(SyncReason reason);
   void Rest();
   void Count(const PendingAppend& append);
   void Finish(PendingAppend* append);
@@ -96,6 +109,8 @@ class Committer {
   absl::Status Trim(const Command& command);
   void End();
   void PublishStats();
+  void Watch(Deadline now);
+  void WatchForTheLastTime();
 
   const Parts parts_;
   const Options options_;
@@ -114,6 +129,10 @@ class Committer {
   bool failed_ = false;
   Deadline sync_deadline_ = kNoDeadline;
   Deadline idle_deadline_ = kNoDeadline;
+  uint32_t now_us_ = 0;  // MicrosecondStamp() of the last write or sync
+  QueueFullWatch queue_full_;
+  LaggingCursorWatch lagging_;
+  Deadline next_watch_ = Deadline::min();
 
   // Written by those who command, rarely.
   alignas(kCacheLineBytes) std::atomic<bool> has_commands_{false};
@@ -122,16 +141,7 @@ class Committer {
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 
   // Written by the writer, read by whoever asks.
-  struct Counters {
-    std::atomic<uint64_t> records{0};
-    std::atomic<uint64_t> groups{0};
-    std::atomic<uint64_t> syncs{0};
-    std::atomic<uint64_t> bytes_written{0};
-    std::atomic<uint64_t> rotations{0};
-    std::atomic<uint64_t> recycled_segments{0};
-  };
-  alignas(kCacheLineBytes) Counters counters_;
-  OutcomeCounters outcomes_;
+  alignas(kCacheLineBytes) OutcomeCounters outcomes_;
   std::atomic<bool> done_{false};
   Waiters<StdAtomics> done_waiters_;
 };

@@ -66,6 +66,9 @@ absl::Status Committer::Trim(const Command& command) {
   sync_deadline_ = kNoDeadline;
   parts_.watermark->PublishDurable(core.last_durable());
   parts_.watermark->PublishFirstRetained(core.first_retained());
+  if (const size_t segments = core.trimmed_segments(); segments != 0) {
+    parts_.events->Trimmed(core.first_retained(), segments);
+  }
   core.ReleaseTrimmed();
   PublishStats();
   return status;
@@ -77,7 +80,7 @@ bool Committer::Truncate(size_t i) {
   // What came before it is finished first, as durable as it asked to be: it happened, even if its
   // records are dropped now.
   if (!WriteGathered(i)) return false;
-  Sync();
+  Sync(SyncReason::kTrim);
   if (failed_) return false;
   auto* command = static_cast<TruncateCommand*>(drained_[i]);
   command->status = TruncateLog(command->last_to_keep);
@@ -94,12 +97,14 @@ bool Committer::Truncate(size_t i) {
 absl::Status Committer::TruncateLog(SequenceNumber last_to_keep) {
   WalCore& core = *parts_.core;
   core.SetTime(absl::GetCurrentTimeNanos());
+  const SequenceNumber last = core.last_written();
   absl::Status status = core.TruncateAfter(last_to_keep);
-  if (!status.ok()) return status;
+  if (!status.ok() || last == last_to_keep) return status;
   // Before any file goes: who finds one gone finds why.
   parts_.watermark->PublishTruncation(last_to_keep, core.epoch());
   status = parts_.cursors->Truncate(last_to_keep, core.epoch());
   core.ReleaseTrimmed();
+  parts_.events->Truncated(last_to_keep, core.epoch(), last - last_to_keep);
   PublishStats();
   return status;
 }

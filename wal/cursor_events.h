@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "millrace/recovery_report.h"
+#include "millrace/sequence.h"
 
 namespace millrace {
 
@@ -15,6 +16,8 @@ class CursorEvents {
   virtual ~CursorEvents() = default;
   // The cursor delivered a loss that no trim explains.
   virtual void Lost(std::string_view cursor, const LostRange& lost) = 0;
+  // By a truncation: it had been shown, or had committed, records up to `from`.
+  virtual void SetBack(std::string_view cursor, SequenceNumber from, SequenceNumber to) = 0;
   virtual void CheckpointFailed(std::string_view cursor, const absl::Status& status) = 0;
 };
 

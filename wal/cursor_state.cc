@@ -73,7 +73,9 @@ void CursorState::FollowTruncation() {
   epoch_ = news.epoch;
   limit_ = 0;
   SequenceNumber after = news.lowest;
-  bool tell = std::max({shown_, delivered_, committed_}) > after;
+  const SequenceNumber furthest = std::max({shown_, delivered_, committed_});
+  bool tell = furthest > after;
+  if (tell && context_.events != nullptr) context_.events->SetBack(name(), furthest, after);
   if (!peeked_.empty() && peeked_.front().kind == Entry::Kind::kTruncated) {
     after = std::min(after, peeked_.front().truncated_after);
     tell = true;

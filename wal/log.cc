@@ -36,6 +36,8 @@ Log::Log(std::shared_ptr<LogCore> core) : core_(std::move(core)) {}
 Log::~Log() {
   // Destroyed in one of its own callbacks it could only wait for itself.
   WAL_CHECK(!core_->OnCallbackThread());
+  // Nor in its listener.
+  WAL_CHECK(!core_->OnEventThread());
   // Who wants to know of an error calls Close.
   Close(absl::InfiniteDuration()).IgnoreError();
 }

@@ -25,19 +25,26 @@ constexpr uint64_t NodeBytes(Answer answer) {
   return answer == Answer::kCallback ? sizeof(CallbackAppend) : sizeof(PendingAppend);
 }
 
-// Never 0.
-uint32_t SteadyMicroseconds() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-  return std::max(static_cast<uint32_t>(us), uint32_t{1});
-}
-
 }  // namespace
 
 // --- Results --------------------------------------------------------------------------
 
 absl::StatusOr<SequenceNumber> LogCore::Append(ProducerSlot& slot, const AppendContent& content,
                                                const AppendOptions& options) {
+  // The same ones as Compose() stamps.
+  const bool is_timed =
+      options.durability != Durability::kBuffered || slot.unsampled + 1 == kSampleOneIn;
+  if (!is_timed) return AppendAndWait(slot, content, options);
+  const Deadline began = std::chrono::steady_clock::now();
+  absl::StatusOr<SequenceNumber> result = AppendAndWait(slot, content, options);
+  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - began;
+  stats_.RecordAppend(static_cast<uint64_t>(took.count()));
+  return result;
+}
+
+absl::StatusOr<SequenceNumber> LogCore::AppendAndWait(ProducerSlot& slot,
+                                                      const AppendContent& content,
+                                                      const AppendOptions& options) {
   Request request = {content, options, DeadlineAfter(options.timeout), Answer::kNobody};
   if (options.durability == Durability::kBuffered) {
     const absl::StatusOr<Intake> intake = Submit(slot, request);
@@ -289,7 +296,7 @@ PendingAppend* LogCore::Compose(ProducerSlot& slot, const Request& request, uint
     }
   }
   if (request.answer != Answer::kNobody || ++slot.unsampled == kSampleOneIn) {
-    append->accepted_us = SteadyMicroseconds();
+    append->accepted_us = MicrosecondStamp(std::chrono::steady_clock::now());
     if (request.answer == Answer::kNobody) slot.unsampled = 0;
   }
   const AppendContent& content = request.content;

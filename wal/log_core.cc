@@ -10,9 +10,11 @@
 #include "absl/time/clock.h"
 #include "wal/check.h"
 #include "wal/check_options.h"
+#include "wal/cursor_lag.h"
 #include "wal/deadline.h"
 #include "wal/format.h"
 #include "wal/io_status.h"
+#include "wal/stored_cursor.h"
 
 namespace millrace {
 namespace {
@@ -29,6 +31,22 @@ uint64_t MaxBodyBytes(const Options& options) {
                   chunk - ProducerMemory::overhead() - sizeof(CallbackAppend));
 }
 
+// What opening found of CURSORS that somebody should look at.
+void TellOfCheckpoints(const SharedCheckpoints::Report& report, LogEvents* events) {
+  if (!report.status.ok()) {
+    events->CheckpointsLost(kSharedCheckpointsName, report.status);
+  } else if (report.set_aside) {
+    events->CheckpointsLost(kSharedCheckpointsName,
+                            absl::DataLossError("the file is not this log's, or cannot be read; "
+                                                "it was set aside"));
+  }
+  for (const std::string& cursor : report.lost) {
+    events->CheckpointsLost(
+        kSharedCheckpointsName,
+        absl::DataLossError(absl::StrCat("those of cursor ", cursor, " are not there")));
+  }
+}
+
 }  // namespace
 
 LogCore::LogCore(std::string directory, const Options& options)
@@ -39,6 +57,9 @@ LogCore::LogCore(std::string directory, const Options& options)
           absl::ResourceExhaustedError(absl::StrCat("log ", directory_, ": out of memory"))),
       max_body_bytes_(MaxBodyBytes(options)),
       max_batch_records_(std::min(kMaxBatchRecords, options.queue_records / 4)),
+      dispatcher_(directory_, options.event_listener),
+      events_(&dispatcher_),
+      meter_(&stats_, &events_, options.slow_sync),
       chunks_(options.queue_bytes + kChunkSlackBytes),
       queue_(Limits{.records = options.queue_records, .bytes = options.queue_bytes}),
       callbacks_(&queue_, &watermark_,
@@ -85,10 +106,14 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   std::unique_ptr<Directory> opened;
   const IoResult result = file_system.OpenDirectory(directory_, mode, &opened);
   if (result < 0) return IoError("open", "the directory", result);
+  // Before anything is changed on disk.
+  absl::Status status = dispatcher_.Start();
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<WalCore>> core = WalCore::Open(
       file_system, std::move(opened), options_, &supply_, absl::GetCurrentTimeNanos(), &recovery_);
   if (!core.ok()) return core.status();
   core_ = std::move(*core);
+  core_->SetObserver(&meter_);
   body_seed_ = core_->body_seed();
   watermark_.Start(core_->last_durable(), core_->first_retained(), core_->epoch());
   const SequenceNumber last = core_->next_sequence() - 1;
@@ -98,8 +123,8 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   shared_checkpoints_ = std::move(*shared);
   const LogExtent extent = {
       .last = last, .epoch = core_->epoch(), .epoch_base = core_->epoch_base()};
-  absl::Status status = RegisterCursors(core_->directory(), core_->log_id(), extent, cursors_,
-                                        shared_checkpoints_.get());
+  status = RegisterCursors(core_->directory(), core_->log_id(), extent, cursors_,
+                           shared_checkpoints_.get());
   if (!status.ok()) return status;
   Committer::Parts parts = {core_.get(),
                             &queue_,
@@ -107,10 +132,21 @@ absl::Status LogCore::Start(FileSystem& file_system) {
                             &watermark_,
                             &callbacks_,
                             &cursors_,
-                            shared_checkpoints_.get()};
+                            shared_checkpoints_.get(),
+                            &stats_,
+                            &events_,
+                            &meter_,
+                            [this] { return CountAdmissions(); }};
   auto committer = std::make_unique<Committer>(std::move(parts), options_, closed_error_);
+  // Before the writer can have something to say.
+  events_.Opened(recovery_);
+  TellOfCheckpoints(shared_checkpoints_->report(), &events_);
   status = committer->Start();
-  if (status.ok()) committer_ = std::move(committer);
+  if (!status.ok()) {
+    events_.Closed(core_->last_durable(), status);
+    return status;
+  }
+  committer_ = std::move(committer);
   return status;
 }
 
@@ -163,6 +199,10 @@ absl::Status LogCore::Close(absl::Duration timeout) {
     return absl::FailedPreconditionError(absl::StrCat(
         "log ", directory_, ": closing waits for callbacks to end, so it cannot be done in one"));
   }
+  if (OnEventThread()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "log ", directory_, ": closing waits for the event listener, so it cannot be done in it"));
+  }
   const Deadline deadline = DeadlineAfter(timeout);
   queue_.Close();
   if (!AwaitWriter(deadline)) {
@@ -179,31 +219,58 @@ absl::Status LogCore::Close(absl::Duration timeout) {
     MutexLock lock(&close_mu_);
     committer_->Join();
   }
+  if (!dispatcher_.Stop(deadline)) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("log ", directory_, ": the event listener has not returned after ",
+                     absl::FormatDuration(timeout), "; call Close again"));
+  }
   status = watermark_.status();
   return absl::IsCancelled(status) ? absl::OkStatus() : status;
 }
 
+AdmissionCounts LogCore::CountAdmissions() const {
+  AdmissionCounts counts;
+  slots_.ForEach([&counts](const ProducerSlot& slot) {
+    counts.waited_appends += slot.counters.waited_appends.value();
+    counts.refused_records += slot.counters.refused_records.value();
+    counts.dropped_records += slot.counters.dropped_records.value();
+  });
+  return counts;
+}
+
 LogStats LogCore::stats() const {
+  LogStats stats;
   // How records ended before how they were accepted: see ProducerCounters.
-  LogStats stats = committer_->stats();
+  stats.acknowledged = committer_->acknowledged();
+  stats.failed = committer_->failed();
   // acquire: who sees a withdrawal sees its record accepted; pairs with release in Withdraw().
   stats.withdrawn = withdrawn_.load(std::memory_order_acquire);
   stats.failed += stats.withdrawn;
-  slots_.ForEach([&stats](const ProducerSlot& slot) {
-    stats.accepted += slot.counters.accepted.value();
-    stats.waited_appends += slot.counters.waited_appends.value();
-    stats.refused_records += slot.counters.refused_records.value();
-    stats.dropped_records += slot.counters.dropped_records.value();
-  });
+  slots_.ForEach(
+      [&stats](const ProducerSlot& slot) { stats.accepted += slot.counters.accepted.value(); });
+  const AdmissionCounts admissions = CountAdmissions();
+  stats.waited_appends = admissions.waited_appends;
+  stats.refused_records = admissions.refused_records;
+  stats.dropped_records = admissions.dropped_records;
   stats.pending = stats.accepted - stats.acknowledged - stats.failed;
   const InFlight queued = queue_.Depth();
   stats.queue_records = queued.records;
   stats.queue_bytes = queued.bytes;
   stats.producer_memory_bytes = producer_memory_bytes();
+  const std::shared_ptr<SegmentList>& segments = core_->segments();
+  for (std::shared_ptr<SegmentNode> node = segments->First(); node != nullptr;) {
+    ++stats.segments;
+    if (!node->sealed()) break;
+    stats.log_bytes += node->end();
+    node = node->next();
+  }
+  stats_.Fill(std::chrono::steady_clock::now(), &stats);
+  stats.prepared_segments = supply_.ready_segments();
+  stats.spare_bytes = supply_.spare_bytes();
   stats.last_written = watermark_.last_written();
   stats.last_durable = watermark_.last_durable();
   stats.first_retained = watermark_.first_retained();
-  stats.prepared_segments = supply_.ready_segments();
+  stats.cursors = ListCursors(cursors_, *core_->segments(), watermark_);
   return stats;
 }
 
@@ -215,6 +282,7 @@ CursorContext LogCore::ContextFor(const std::shared_ptr<LogCore>& core) {
   context.watermark = std::shared_ptr<const Watermark>(core, &core->watermark_);
   context.registry = std::shared_ptr<CursorRegistry>(core, &core->cursors_);
   context.shared = std::shared_ptr<SharedCheckpoints>(core, core->shared_checkpoints_.get());
+  context.events = std::shared_ptr<CursorEvents>(core, &core->cursor_events_);
   context.process = std::shared_ptr<const ForkGuard>(core, &core->fork_guard_);
   return context;
 }

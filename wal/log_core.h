@@ -22,13 +22,18 @@
 #include "wal/callback_thread.h"
 #include "wal/committer.h"
 #include "wal/completion.h"
+#include "wal/core_meter.h"
+#include "wal/cursor_events.h"
 #include "wal/cursor_registry.h"
 #include "wal/cursor_state.h"
+#include "wal/event_dispatcher.h"
 #include "wal/fork_guard.h"
+#include "wal/log_events.h"
 #include "wal/mutex.h"
 #include "wal/producer_memory.h"
 #include "wal/segment_supply_thread.h"
 #include "wal/shared_checkpoints.h"
+#include "wal/stats_recorder.h"
 #include "wal/ticket_cell.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
@@ -47,6 +52,25 @@ class ProducerSlot {
   Completion completion;
   ProducerCounters counters;
   uint32_t unsampled = 0;  // appends since the last whose time was taken
+};
+
+// What cursors tell, as events of their log.
+class LogCursorEvents : public CursorEvents {
+ public:
+  // `events` outlives this.
+  explicit LogCursorEvents(LogEvents* events) : events_(events) {}
+  void Lost(std::string_view cursor, const LostRange& lost) override {
+    events_->Corruption(cursor, lost);
+  }
+  void CheckpointFailed(std::string_view cursor, const absl::Status& status) override {
+    events_->CheckpointFailed(cursor, status);
+  }
+  void SetBack(std::string_view cursor, SequenceNumber from, SequenceNumber to) override {
+    events_->CursorSetBack(cursor, from, to);
+  }
+
+ private:
+  LogEvents* const events_;
 };
 
 // An open log: wires the queue, the writer and its threads, and is shared by the
@@ -92,6 +116,8 @@ class LogCore {
   absl::Status EndError() const;
 
   bool OnCallbackThread() const { return callbacks_.IsCurrent(); }
+  // True in a call of the log's event listener.
+  bool OnEventThread() const { return dispatcher_.IsCurrent(); }
 
   // What a cursor needs; keeps `core` alive.
   static CursorContext ContextFor(const std::shared_ptr<LogCore>& core);
@@ -131,12 +157,15 @@ class LogCore {
   PendingAppend* Compose(ProducerSlot& slot, const Request& request, uint64_t bytes);
   PendingAppend* ComposeCallback(const Request& request, void* memory);
   absl::StatusOr<Intake> SubmitDropped(ProducerSlot& slot, const Request& request);
+  absl::StatusOr<SequenceNumber> AppendAndWait(ProducerSlot& slot, const AppendContent& content,
+                                               const AppendOptions& options);
   absl::StatusOr<SequenceNumber> AppendInTime(ProducerSlot& slot, const Request& request);
   absl::StatusOr<TicketCell*> SubmitForTicket(ProducerSlot& slot, Request request);
   absl::StatusOr<TicketCell*> NewCell(uint32_t records);
   absl::StatusOr<SequenceNumber> ResultOf(const TicketCell& cell) const;
   absl::Status AdmitMarker();
   bool AwaitWriter(Deadline deadline);
+  AdmissionCounts CountAdmissions() const;
   // The same error, told by the log that met it.
   absl::Status Named(const absl::Status& status) const;
 
@@ -150,6 +179,11 @@ class LogCore {
   uint64_t body_seed_ = 0;
   RecoveryReport recovery_;
 
+  EventDispatcher dispatcher_;
+  LogEvents events_;
+  LogCursorEvents cursor_events_{&events_};
+  StatsRecorder stats_;
+  CoreMeter meter_;
   Watermark watermark_;
   std::unique_ptr<SharedCheckpoints> shared_checkpoints_;
   CursorRegistry cursors_;

@@ -22,6 +22,9 @@ class LogEvents {
   // `to` outlives this.
   explicit LogEvents(EventDispatcher* to) : to_(to) {}
 
+  // False: nobody listens.
+  bool enabled() const { return to_->enabled(); }
+
   // Also `recovered` and `records_lost`, where the report has cause for them.
   void Opened(const RecoveryReport& report);
   // `segment` was full with `bytes`; its first record is `first`.

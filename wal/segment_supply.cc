@@ -47,6 +47,12 @@ absl::StatusOr<PreparedSegment> RetiredSegments::Prepare(SegmentFactory& factory
   return factory.Create(file_bytes, fill);
 }
 
+uint64_t RetiredSegments::bytes() const {
+  uint64_t bytes = 0;
+  for (const std::shared_ptr<SegmentNode>& node : waiting_) bytes += node->end();
+  return bytes;
+}
+
 void RetiredSegments::Clear(SegmentFactory& factory) {
   for (const std::shared_ptr<SegmentNode>& node : waiting_) {
     factory.Remove(SegmentName(node->number)).IgnoreError();

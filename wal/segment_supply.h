@@ -49,6 +49,9 @@ class RetiredSegments {
   // Prepares the next segment: from a retired one if one suits, else anew.
   absl::StatusOr<PreparedSegment> Prepare(SegmentFactory& factory, uint64_t file_bytes, Fill fill);
 
+  // Of the files that wait.
+  uint64_t bytes() const;
+
   // Deletes all that wait.
   void Clear(SegmentFactory& factory);
 

@@ -34,17 +34,26 @@ void ThreadedSegmentSupply::Serve() {
   MutexLock work(&work_mu_);
   // Trimmed ones first: the wish may be met from them.
   if (!trimmed.empty()) retired_.Add(std::move(trimmed), *factory_);
+  CountRetired();
   if (!wish.has_value()) return;
   absl::StatusOr<PreparedSegment> segment =
       retired_.Prepare(*factory_, wish->file_bytes, wish->fill);
+  CountRetired();
   if (segment.ok()) {
     MutexLock lock(&mu_);
+    // relaxed: a number to report.
+    prepared_bytes_.store(segment->file_bytes, std::memory_order_relaxed);
     prepared_ = std::move(*segment);
   }
   // An error shows again, and counts, when the segment is taken: Take() tries by itself.
   // relaxed: the mutex passes the segment on.
   preparing_.store(false, std::memory_order_relaxed);
   prepared_waiters_.Notify();
+}
+
+void ThreadedSegmentSupply::CountRetired() {
+  // relaxed: a number to report.
+  retired_bytes_.store(retired_.bytes(), std::memory_order_relaxed);
 }
 
 absl::StatusOr<PreparedSegment> ThreadedSegmentSupply::Take(uint64_t file_bytes, Fill fill) {
@@ -62,11 +71,15 @@ absl::StatusOr<PreparedSegment> ThreadedSegmentSupply::Take(uint64_t file_bytes,
       if (!waits) ready_segments_.fetch_add(1, std::memory_order_relaxed);
       PreparedSegment segment = std::move(*prepared_);
       prepared_.reset();
+      // relaxed: a number to report.
+      prepared_bytes_.store(0, std::memory_order_relaxed);
       return segment;
     }
   }
   MutexLock work(&work_mu_);
-  return retired_.Prepare(*factory_, file_bytes, fill);
+  absl::StatusOr<PreparedSegment> segment = retired_.Prepare(*factory_, file_bytes, fill);
+  CountRetired();
+  return segment;
 }
 
 void ThreadedSegmentSupply::Expect(uint64_t file_bytes, Fill fill) {
@@ -113,8 +126,11 @@ void ThreadedSegmentSupply::Detach() {
     if (!trimmed_.empty()) retired_.Add(std::move(trimmed_), *factory_);
     if (prepared_.has_value()) factory_->Remove(SegmentName(prepared_->number)).IgnoreError();
     prepared_.reset();
+    // relaxed: a number to report.
+    prepared_bytes_.store(0, std::memory_order_relaxed);
   }
   retired_.Clear(*factory_);
+  CountRetired();
   factory_ = nullptr;
 }
 

@@ -36,6 +36,12 @@ class ThreadedSegmentSupply : public SegmentSupply {
     // relaxed: a number to report.
     return ready_segments_.load(std::memory_order_relaxed);
   }
+  // Of the files that are prepared or wait to be used again. Thread-safe.
+  uint64_t spare_bytes() const {
+    // relaxed, both: numbers to report.
+    return prepared_bytes_.load(std::memory_order_relaxed) +
+           retired_bytes_.load(std::memory_order_relaxed);
+  }
 
  private:
   struct Wish {
@@ -46,10 +52,13 @@ class ThreadedSegmentSupply : public SegmentSupply {
   bool StartThread();
   void Run();
   void Serve();
+  void CountRetired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(work_mu_);
 
   SegmentFactory* factory_ = nullptr;
   Thread thread_;
   std::atomic<uint64_t> ready_segments_{0};
+  std::atomic<uint64_t> prepared_bytes_{0};
+  std::atomic<uint64_t> retired_bytes_{0};
 
   // Between the two threads.
   Mutex mu_;

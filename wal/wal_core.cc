@@ -85,7 +85,7 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
   absl::Status status = Write();
   // The chain must not name what a power cut may still take away: if any of it
   // is to be durable, it is so before the next header is submitted.
-  if (status.ok() && durable_wanted_) status = Sync();
+  if (status.ok() && durable_wanted_) status = Sync(SyncReason::kRotation);
   if (!status.ok()) return status;
 
   const uint64_t needed = kFramesOffset + kGroupFrameBytes + FrameBytes(body_bytes);
@@ -102,6 +102,9 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
     return Fail(std::move(status));
   }
   counters_.bytes_written += old->written_bytes();
+  if (observer_ != nullptr) {
+    observer_->Rotated(old->header().number, old->header().first_sequence, old_end);
+  }
   if (old->unsynced_bytes() > 0) unsynced_segments_.push_back(std::move(old));
   old_node->Seal(old_end, next_ - 1, active_node_);
   ++counters_.rotations;
@@ -142,32 +145,41 @@ GroupBody WalCore::Group() const {
 absl::Status WalCore::Write() {
   if (!status_.ok()) return status_;
   if (active_->gathered_bytes() == 0) return absl::OkStatus();
+  const uint64_t bytes = active_->gathered_bytes();
+  if (observer_ != nullptr) observer_->WriteBegins();
   absl::Status status = active_->Write();
   if (!status.ok()) return Fail(std::move(status));
+  if (observer_ != nullptr) observer_->WriteEnded(next_ - 1 - last_written_, bytes);
   last_written_ = next_ - 1;
   ++counters_.groups;
   ++segment_groups_;
   return absl::OkStatus();
 }
 
-absl::Status WalCore::SyncRetired() {
+absl::Status WalCore::SyncSegment(SegmentWriter& segment, SyncReason reason) {
+  const uint64_t bytes = segment.unsynced_bytes();
+  if (observer_ != nullptr) observer_->SyncBegins();
+  absl::Status status = segment.Sync();
+  if (!status.ok()) return status;
+  ++counters_.syncs;
+  if (observer_ != nullptr) observer_->SyncEnded(reason, bytes);
+  return status;
+}
+
+absl::Status WalCore::SyncRetired(SyncReason reason) {
   // Oldest first, so that what is durable is a prefix at every moment.
   for (std::unique_ptr<SegmentWriter>& segment : unsynced_segments_) {
-    absl::Status status = segment->Sync();
+    absl::Status status = SyncSegment(*segment, reason);
     if (!status.ok()) return status;
-    ++counters_.syncs;
   }
   unsynced_segments_.clear();
   return absl::OkStatus();
 }
 
-absl::Status WalCore::Sync() {
+absl::Status WalCore::Sync(SyncReason reason) {
   if (!status_.ok()) return status_;
-  absl::Status status = SyncRetired();
-  if (status.ok() && active_->unsynced_bytes() > 0) {
-    status = active_->Sync();
-    ++counters_.syncs;
-  }
+  absl::Status status = SyncRetired(reason);
+  if (status.ok() && active_->unsynced_bytes() > 0) status = SyncSegment(*active_, reason);
   if (!status.ok()) return Fail(std::move(status));
   last_durable_ = last_written_;
   active_node_->PublishDurableEnd(active_->end());
@@ -195,9 +207,8 @@ absl::Status WalCore::WriteIdleMark() {
   if (active_->PadToBlock(next_, kGroupFrameBytes, SegmentWriter::Room::kWithinCapacity)) {
     active_->AddMark(next_, Group());
     absl::Status status = active_->Write();
-    if (status.ok()) status = active_->Sync();
+    if (status.ok()) status = SyncSegment(*active_, SyncReason::kIdleMark);
     if (!status.ok()) return Fail(std::move(status));
-    ++counters_.syncs;
   } else {
     absl::Status status = superblock_->Update([this](Superblock& s) { s.mark = last_durable_; });
     if (!status.ok()) return Fail(std::move(status));
@@ -209,7 +220,7 @@ absl::Status WalCore::WriteIdleMark() {
 absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
   WAL_CHECK(!closed_);
   absl::Status status = Write();
-  if (status.ok()) status = Sync();
+  if (status.ok()) status = Sync(SyncReason::kTrim);
   if (!status.ok()) return status;
   std::shared_ptr<SegmentNode> node = segments_->First();
   while (node->sealed() && node->last_sequence() < first_to_keep) node = node->next();
@@ -222,9 +233,8 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
   if (!status.ok()) return status;
   active_->AddMark(next_, Group());
   status = active_->Write();
-  if (status.ok()) status = active_->Sync();
+  if (status.ok()) status = SyncSegment(*active_, SyncReason::kTrim);
   if (status.ok()) {
-    ++counters_.syncs;
     status = superblock_->Update([this](Superblock& s) {
       s.first_retained = first_retained_;
       s.mark = last_durable_;
@@ -245,7 +255,7 @@ void WalCore::ReleaseTrimmed() {
 absl::Status WalCore::Close() {
   if (closed_) return status_;
   absl::Status status = Write();
-  if (status.ok()) status = Sync();
+  if (status.ok()) status = Sync(SyncReason::kClose);
   if (status.ok()) {
     status = active_->Finish(next_, Group());
     if (status.ok()) {

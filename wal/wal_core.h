@@ -12,12 +12,14 @@
 #include "millrace/options.h"
 #include "millrace/recovery_report.h"
 #include "millrace/sequence.h"
+#include "wal/core_observer.h"
 #include "wal/format.h"
 #include "wal/recovery.h"
 #include "wal/segment_list.h"
 #include "wal/segment_supply.h"
 #include "wal/segment_writer.h"
 #include "wal/superblock.h"
+#include "wal/sync_reason.h"
 
 namespace millrace {
 
@@ -60,6 +62,9 @@ class WalCore {
   // Without Close the log is as after a crash of the process.
   ~WalCore();
 
+  // Is told of every write and sync from now on; outlives the core.
+  void SetObserver(CoreObserver* observer) { observer_ = observer; }
+
   // The wall clock for groups to come, in ns since the Unix epoch.
   void SetTime(int64_t now_ns) { now_ns_ = now_ns; }
 
@@ -71,8 +76,9 @@ class WalCore {
   // Writes what is gathered; last_written() then covers it.
   absl::Status Write();
 
-  // Makes what is written durable; last_durable() then covers it.
-  absl::Status Sync();
+  // Makes what is written durable; last_durable() then covers it. `reason` is for the
+  // observer.
+  absl::Status Sync(SyncReason reason = SyncReason::kFlush);
 
   // True if the disk does not say yet that the last records are durable.
   bool NeedsIdleMark() const;
@@ -105,6 +111,10 @@ class WalCore {
   SequenceNumber first_retained() const { return first_retained_; }
   uint64_t gathered_bytes() const { return active_->gathered_bytes(); }
   uint64_t unsynced_bytes() const;
+  // Of the segment that is written to, up to where its frames end.
+  uint64_t active_bytes() const { return active_->end(); }
+  // That were trimmed and are not released yet.
+  size_t trimmed_segments() const { return trimmed_.size(); }
   uint64_t unsynced_records() const { return last_written_ - last_durable_; }
 
   const absl::Status& status() const { return status_; }
@@ -136,7 +146,8 @@ class WalCore {
   absl::Status TidyUp(const RecoveredLog& recovered);
   absl::Status BeginSegment(const SegmentStart& start, uint64_t file_bytes, Fill fill);
   absl::Status Rotate(uint64_t body_bytes);
-  absl::Status SyncRetired();
+  absl::Status SyncRetired(SyncReason reason);
+  absl::Status SyncSegment(SegmentWriter& segment, SyncReason reason);
   absl::StatusOr<Predecessor> EndAfter(const std::shared_ptr<SegmentNode>& node,
                                        SequenceNumber last_to_keep);
   absl::Status BeginEpoch(const Predecessor& predecessor, SequenceNumber last_to_keep);
@@ -151,6 +162,7 @@ class WalCore {
   const std::unique_ptr<Directory> directory_;
   const Options options_;
   SegmentSupply* const supply_;
+  CoreObserver* observer_ = nullptr;
   int64_t now_ns_;
 
   std::unique_ptr<File> lock_;

@@ -39,7 +39,7 @@ absl::Status WalCore::TruncateAfter(SequenceNumber last_to_keep) {
     predecessor = *end;
   }
   // The header must not name what a power cut may still take away.
-  status = Sync();
+  status = Sync(SyncReason::kTrim);
   if (status.ok()) status = BeginEpoch(predecessor, last_to_keep);
   if (!status.ok()) return status;
   DropBehind(kept, predecessor);
@@ -93,10 +93,7 @@ absl::Status WalCore::BeginEpoch(const Predecessor& predecessor, SequenceNumber 
   counters_.bytes_written += old->written_bytes();
   ++counters_.rotations;
   status = active_->Write();
-  if (status.ok()) {
-    status = active_->Sync();
-    ++counters_.syncs;
-  }
+  if (status.ok()) status = SyncSegment(*active_, SyncReason::kTrim);
   // From here on the records are gone. The superblock says so once more, for the case
   // that this header is damaged one day.
   if (status.ok()) {
