@@ -3,6 +3,7 @@
 // Method: real Logs with small segments, on a real directory or on a simulated disk
 // whose process is killed or whose power is cut.
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
@@ -214,6 +216,137 @@ TEST(LogCursorTest, OutlivesItsLog) {
   cursor = log->OpenCursor("reader");
   ASSERT_TRUE(cursor.ok()) << cursor.status();
   EXPECT_EQ((*cursor)->committed(), 300);
+}
+
+TEST(LogCursorTest, BatchesReadWhatIsThereAndPeekDoesNotMoveOn) {
+  TempDirectory directory;
+  const auto log = MustOpen(directory.Sub("log"), SmallSegments());
+  Append(*log, 1, 2000);
+  const auto cursor = log->OpenCursor("reader").value();
+  std::vector<char> memory(3000);
+  std::vector<Entry> entries;
+  SequenceNumber expected = 1;
+  while (expected <= 2000) {
+    const auto peeked = cursor->Peek(3);
+    ASSERT_TRUE(peeked.ok()) << peeked.status();
+    ASSERT_EQ(peeked->size(), std::min<SequenceNumber>(3, 2001 - expected));
+    EXPECT_EQ(peeked->front().record.payload, Payload(expected));
+    entries.clear();
+    ASSERT_TRUE(cursor->NextBatch(memory, &entries).ok());
+    for (const Entry& entry : entries) {
+      ASSERT_EQ(entry.record.sequence, expected);
+      ASSERT_EQ(entry.record.payload, Payload(expected));
+      ++expected;
+    }
+    ASSERT_TRUE(cursor->Commit(cursor->delivered()).ok());
+  }
+}
+
+TEST(LogCursorTest, SeeksByTimeAcrossReopening) {
+  TempDirectory directory;
+  std::vector<absl::Time> begun;
+  for (SequenceNumber round = 0; round < 3; ++round) {
+    const auto log = MustOpen(directory.Sub("log"), SmallSegments());
+    absl::SleepFor(absl::Milliseconds(5));
+    begun.push_back(absl::Now());
+    absl::SleepFor(absl::Milliseconds(5));
+    Append(*log, round * 500 + 1, round * 500 + 500);
+  }
+  const auto log = MustOpen(directory.Sub("log"), SmallSegments());
+  const auto cursor = log->OpenCursor("reader", {.start = CursorStart::AtTime(begun[1])}).value();
+  Consume(*cursor, 501, 510);
+  for (SequenceNumber round = 0; round < 3; ++round) {
+    ASSERT_TRUE(cursor->SeekToTime(begun[round]).ok());
+    EXPECT_EQ(cursor->delivered(), round * 500);
+  }
+  ASSERT_TRUE(cursor->SeekToTime(absl::Now()).ok());
+  EXPECT_EQ(cursor->delivered(), 1500);
+}
+
+TEST(LogCursorTest, ListTellsHowFarEachCursorIsBehind) {
+  TempDirectory directory;
+  const auto log = MustOpen(directory.Sub("log"), SmallSegments());
+  Append(*log, 1, 1000);
+  auto done = log->OpenCursor("done").value();
+  const auto half = log->OpenCursor("half").value();
+  Consume(*done, 1, 1000);
+  done.reset();
+  Consume(*half, 1, 500);
+  ASSERT_TRUE(log->CheckpointCursors().ok());
+  const std::vector<CursorStatus> list = log->ListCursors();
+  ASSERT_EQ(list.size(), 2);
+  EXPECT_EQ(list[0].name, "done");
+  EXPECT_FALSE(list[0].open);
+  EXPECT_EQ(list[0].lag_records, 0);
+  EXPECT_EQ(list[0].lag_bytes, 0);
+  EXPECT_EQ(list[1].name, "half");
+  EXPECT_TRUE(list[1].open);
+  EXPECT_EQ(list[1].checkpointed, 500);
+  EXPECT_EQ(list[1].lag_records, 500);
+  const CursorLag lag = half->Lag().value();
+  EXPECT_EQ(lag.records, 500);
+  // A frame of 32 bytes and a payload of 11 or 12, filled up; and the groups between.
+  EXPECT_GE(lag.bytes, 500 * 48);
+  EXPECT_LT(lag.bytes, 500 * 48 + 64 * 80);
+  EXPECT_GE(list[1].lag_bytes, lag.bytes);
+  EXPECT_LE(list[1].lag_bytes, lag.bytes + 8192);
+  EXPECT_LT(lag.time, absl::Minutes(10));
+}
+
+TEST(LogCursorTest, DeletedCursorHoldsTrimmingBackNoLonger) {
+  TempDirectory directory;
+  const auto log = MustOpen(directory.Sub("log"), SmallSegments());
+  Append(*log, 1, 1000);
+  auto cursor = log->OpenCursor("slow").value();
+  EXPECT_TRUE(absl::IsAborted(log->DeleteCursor("slow"))) << log->DeleteCursor("slow");
+  EXPECT_TRUE(absl::IsInvalidArgument(log->DeleteCursor("")));
+  EXPECT_TRUE(absl::IsNotFound(log->DeleteCursor("other")));
+  cursor.reset();
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->TrimBefore(900)));
+  ASSERT_TRUE(log->DeleteCursor("slow").ok());
+  EXPECT_TRUE(log->ListCursors().empty());
+  EXPECT_TRUE(log->TrimBefore(900).ok());
+  cursor = log->OpenCursor("slow").value();
+  EXPECT_EQ(cursor->committed(), log->first_retained() - 1);
+  ASSERT_TRUE(log->Close().ok());
+  EXPECT_TRUE(absl::IsCancelled(log->DeleteCursor("slow")));
+}
+
+TEST(LogCursorTest, CommitsOfACursorAreCheckpointedFromAnotherThread) {
+  TempDirectory directory;
+  auto log = MustOpen(directory.Sub("log"), SmallSegments());
+  Append(*log, 1, 1000);
+  const CursorOptions options = {.checkpoint_records = 0,
+                                 .checkpoint_interval = absl::InfiniteDuration()};
+  auto cursor = log->OpenCursor("reader", options).value();
+  Consume(*cursor, 1, 10);
+  std::thread checkpointer([&] {
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(log->CheckpointCursors().ok());
+  });
+  Consume(*cursor, 11, 900);
+  checkpointer.join();
+  ASSERT_TRUE(log->CheckpointCursors().ok());
+  EXPECT_EQ(cursor->checkpointed(), 900);
+  // Of a log that is closed, too.
+  Consume(*cursor, 901, 950);
+  ASSERT_TRUE(log->Close().ok());
+  ASSERT_TRUE(log->CheckpointCursors().ok());
+  EXPECT_EQ(cursor->checkpointed(), 950);
+}
+
+TEST(LogCursorTest, ResetBackHoldsTrimmingBackFromThenOn) {
+  TempDirectory directory;
+  const auto log = MustOpen(directory.Sub("log"), SmallSegments());
+  Append(*log, 1, 1000);
+  const auto cursor = log->OpenCursor("reader").value();
+  Consume(*cursor, 1, 1000);
+  ASSERT_TRUE(cursor->Checkpoint().ok());
+  ASSERT_TRUE(cursor->Reset(100).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->TrimBefore(900)));
+  ASSERT_TRUE(cursor->Reset(900).ok());
+  ASSERT_TRUE(log->TrimBefore(900).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(cursor->Reset(100)));
+  Consume(*cursor, 900, 1000);
 }
 
 }  // namespace

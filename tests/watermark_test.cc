@@ -108,5 +108,32 @@ TEST_F(WatermarkTest, WhatWasWrittenBeforeIsVisibleAfter) {
   reader.join();
 }
 
+TEST_F(WatermarkTest, TruncationIsSeenWholeOrNotAtAll) {
+  constexpr SequenceNumber kRounds = 20000;
+  watermark_.Start(2, 1, 1);
+  std::thread reader([&] {
+    uint64_t seen = 0;
+    while (seen < kRounds) {
+      const uint64_t count = watermark_.truncations();
+      const SequenceNumber durable = watermark_.last_durable();
+      // In round n the log was cut after n and goes on to n + 2 before the next.
+      if (watermark_.truncations() == count) {
+        ASSERT_GE(durable, count == 0 ? 2 : count);
+        ASSERT_LE(durable, count + 2);
+      }
+      const Watermark::Truncations news = watermark_.TruncationsSince(seen);
+      ASSERT_GE(news.count, count);
+      ASSERT_EQ(news.epoch, 1 + news.count);
+      ASSERT_EQ(news.lowest, news.count == seen ? kMaxSequence : seen + 1);
+      seen = news.count;
+    }
+  });
+  for (SequenceNumber n = 1; n <= kRounds; ++n) {
+    watermark_.PublishTruncation(n, n + 1);
+    watermark_.PublishDurable(n + 2);
+  }
+  reader.join();
+}
+
 }  // namespace
 }  // namespace millrace

@@ -63,7 +63,8 @@ struct CursorStart {
 };
 
 struct CursorOptions {
-  // Used when the name is new; a cursor that exists goes on from its checkpoint.
+  // Used when the name is new; a cursor that exists goes on from its checkpoint, or from where
+  // the log was truncated since.
   CursorStart start = {};
   // A commit is checkpointed, which costs one sync in the committing thread (shared
   // with other cursors that checkpoint meanwhile), when this many records were committed
@@ -121,31 +122,40 @@ class Cursor {
 
   // As Next, for many at once: copies as many of the next entries as are there and fit, at
   // least one, into `memory`, appends them to `entries`, whose views then point into
-  // `memory`, and returns how many. Ends after an entry that is not a record.
+  // `memory`, and returns how many. A record takes the bytes of its payload, key and
+  // attributes. Ends after an entry that is not a record. Waits for the first entry only.
   //
-  // Errors: as Next; InvalidArgument (the next record does not fit; the bytes it needs are named).
+  // Errors: as Next; InvalidArgument (the next record does not fit; the bytes it needs are named,
+  //   and it is what comes next still). An error after some entries is for the next call.
   absl::StatusOr<size_t> NextBatch(std::span<char> memory, std::vector<Entry>* entries,
                                    absl::Duration timeout = absl::InfiniteDuration());
 
-  // The next entries, at most `n`, without moving on: Next returns the same ones. Does not
-  // wait; fewer, or none, if no more is durable. Keeps a copy of them, and the views are valid,
-  // until they were returned by Next or the position changes.
+  // The next entries, at most `n`, without moving on: Next returns the same ones, unless the
+  // log is truncated before. Does not wait; fewer, or none, if no more is durable. Keeps a copy of
+  // them, and their views are valid, until they were returned by Next or the position changes;
+  // the span is valid until the next call on this cursor.
   absl::StatusOr<std::span<const Entry>> Peek(size_t n);
 
   // Makes `next` what Next returns next. delivered() is then next - 1, so that Commit may pass
-  // over what was skipped; the last commit does not change.
+  // over what was skipped; the last commit does not change. The news that records were taken back
+  // comes first all the same.
   //
   // Errors: OutOfRange (below first_retained, beyond last_durable() + 1).
   absl::Status Seek(SequenceNumber next);
-  // Back to the first entry after the last commit.
+  // Back to the first entry after the last commit, which may be that it was trimmed since.
   absl::Status Rewind();
   // Seek to the first record that was written at `t` or later, by the writer's clock; to the end if
-  // there is none. Looks at the headers of segments, and reads one of them. Where that clock was
-  // set back, some record of that time is found.
+  // there is none. Looks at the headers of some segments, and reads one of them, or more where
+  // records are lost. Where that clock was set back, some record of that time is found. Losses that
+  // are passed over are not returned.
   absl::Status SeekToTime(absl::Time t);
 
   // Seek that also moves the commit, back too, durably before it returns: from here on the
-  // cursor has consumed everything below `next` and nothing else.
+  // cursor has consumed everything below `next` and nothing else. Trimming does not pass it from
+  // then on; of a trim under way at that moment the cursor hears as a loss.
+  //
+  // Errors: as Seek; I/O errors, after which neither has moved, but after a crash the cursor may
+  //   go on at either.
   absl::Status Reset(SequenceNumber next);
 
   // States that everything up to and including `through` is consumed. Takes
@@ -159,7 +169,8 @@ class Cursor {
   // Makes the last commit durable now.
   absl::Status Checkpoint();
 
-  // Reads the oldest record not committed for its time.
+  // Reads the oldest record not committed for its time; one that is lost has none, and the next
+  // one counts. What was trimmed is not counted. Errors: of reading, I/O and Unimplemented.
   absl::StatusOr<CursorLag> Lag();
 
   SequenceNumber delivered() const;     // the last number delivered or reported lost
