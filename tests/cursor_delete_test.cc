@@ -142,6 +142,54 @@ TEST_F(CursorDeleteTest, ErrorAtAnyCallIsReportedAndTheNextTryFinishes) {
   }
 }
 
+// Between the opening of a file and its lock another may delete it, and make it anew.
+TEST_F(CursorDeleteTest, FileThatLostItsNameBeforeItWasLockedIsNobodys) {
+  for (const std::string& locked : {std::string("a.cursor"), std::string("a.cursor.new")}) {
+    for (const bool remade : {false, true}) {
+      if (locked == "a.cursor") Open("a", 5).reset();
+      CursorPointer other;
+      bool done = false;
+      disk_.SetHook([&](const FileCall& call) {
+        if (call.op != FileOp::kLock || call.name != locked || done) return SimVerdict::kProceed;
+        done = true;
+        Open("a", 5).reset();
+        EXPECT_TRUE(Delete("a").ok());
+        if (remade) other = Open("a", 1);
+        return SimVerdict::kProceed;
+      });
+      const absl::StatusOr<CursorPointer> file = TryOpen("a", 7);
+      EXPECT_TRUE(done);
+      disk_.SetHook(nullptr);
+      if (remade) {
+        EXPECT_TRUE(absl::IsAborted(file.status())) << file.status();
+        Write(*other, 2);
+        EXPECT_EQ(Stored(disk_, "a").checkpoint, At(2));
+      } else {
+        ASSERT_TRUE(file.ok()) << file.status();
+        Write(**file, 8);
+        EXPECT_EQ(Stored(disk_, "a").checkpoint, At(8));
+      }
+      disk_.DeleteFile("/log/a.cursor");
+    }
+  }
+}
+
+TEST_F(CursorDeleteTest, DeleterOfAFileThatLostItsNameDeletesTheOneThatHasIt) {
+  Open("a", 5).reset();
+  CursorPointer other;
+  bool done = false;
+  disk_.SetHook([&](const FileCall& call) {
+    if (call.op != FileOp::kLock || done) return SimVerdict::kProceed;
+    done = true;
+    EXPECT_TRUE(Delete("a").ok());
+    other = Open("a", 1);
+    return SimVerdict::kProceed;
+  });
+  EXPECT_TRUE(absl::IsAborted(Delete("a")));
+  disk_.SetHook(nullptr);
+  EXPECT_TRUE(Exists("a"));
+}
+
 // Each opener finds the file that bears the name, whoever deletes meanwhile.
 TEST_F(CursorDeleteTest, OpenersAndDeletersNeverShareACursor) {
   std::atomic<int> holders = 0;

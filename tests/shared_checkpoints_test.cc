@@ -6,6 +6,8 @@
 #include "wal/shared_checkpoints.h"
 
 #include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <map>
@@ -316,6 +318,26 @@ TEST_F(SharedCheckpointsTest, CursorOfAnEarlierVersionGetsAnIncarnationFirst) {
   Write(*a_, 4);
   EXPECT_EQ(AtHome(disk_, "a").checkpoint, At(3));
   EXPECT_EQ(Stored(disk_, "a").checkpoint, At(4));
+}
+
+TEST_F(SharedCheckpointsTest, ForkedChildWritesNothingOfItsParents) {
+  a_ = Open("a", 1);
+  b_ = Open("b", 1);
+  for (int i = 2; i < 5; ++i) Write(*a_, i);
+  const uint64_t calls = disk_.MutatingCalls();
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    a_.reset();
+    b_.reset();
+    shared_.reset();
+    _exit(disk_.MutatingCalls() == calls ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  Write(*a_, 5);
+  EXPECT_EQ(Stored(disk_, "a").checkpoint, At(5));
 }
 
 // Of every call of a life of two cursors one fails: what was said to be durable is.
