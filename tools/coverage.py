@@ -109,4 +109,5 @@ def main():
         sys.exit("tools/coverage: fewer than %g %% of the lines; see %s" % (args.minimum, uncovered))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Goal: tools/clang_tidy and tools/coverage neither lose nor double what the compilers' tools told them.
+
+Method: small outputs of those tools, in a directory of their own.
+"""
+
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+import clang_tidy  # noqa: E402
+import coverage  # noqa: E402
+
+
+class InOwnDirectory(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(directory.name)
+
+    def write(self, path, text):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+class ClangTidyTest(InOwnDirectory):
+    FINDING = "wal/a.h:3:7: error: it is bad [bugprone-bad,-warnings-as-errors]"
+
+    def test_a_headers_finding_is_told_once_with_its_lines(self):
+        one = self.FINDING + "\n  int a;\n      ^\n"
+        other = "./" + one + "wal/b.cc:1:1: warning: so is this [misc-worse]\n"
+        self.assertEqual(
+            clang_tidy.findings([one, other]),
+            [[self.FINDING, "  int a;", "      ^"], ["wal/b.cc:1:1: warning: so is this [misc-worse]"]],
+        )
+
+    def test_a_clean_output_holds_no_finding(self):
+        self.assertEqual(clang_tidy.findings(["", "12 warnings generated.\n"]), [])
+
+    def test_options_point_to_where_files_are_before_a_build(self):
+        arguments = "clang -std=c++0x -MD -MF x.d -iquote . -iquote external/a -iquote bazel-out/k8/bin".split()
+        arguments += "-Ibazel-out/k8/bin/include/_virtual_includes/headers -std=c++20 -DX=1".split()
+        arguments += "-Ibazel-out/k8/bin/_virtual_includes/millrace -Werror -c wal/a.cc -o a.o".split()
+        self.assertEqual(
+            clang_tidy.options_of(arguments, "wal/a.cc", "/base"),
+            "-iquote . -iquote /base/external/a -Iinclude -std=c++20 -DX=1".split(),
+        )
+
+    def test_everything_included_counts_and_cycles_end(self):
+        self.write("wal/a.cc", '#include "wal/a.h"\n#include "absl/x.h"\n')
+        self.write("wal/a.h", '#include "millrace/b.h"\n')
+        self.write("include/millrace/b.h", '  #  include "wal/a.h"\n')
+        self.write("queue/lone.h", "")
+        tree = clang_tidy.Tree()
+        self.assertEqual(tree.reached("wal/a.cc"), ["include/millrace/b.h", "wal/a.cc", "wal/a.h"])
+        sources = {"wal/a.cc": ["-Iinclude", "-DX=1"]}
+        clang_tidy.add_lone_headers(sources, tree)
+        self.assertEqual(sources["queue/lone.h"], ["-x", "c++", "-Iinclude"])
+        self.assertEqual(len(sources), 2)
+
+
+class CoverageTest(InOwnDirectory):
+    def test_counts_of_one_header_under_two_names_add_up(self):
+        self.write("include/millrace/b.h", "one\ntwo\nthree\n")
+        self.write("wal/a.cc", "one\n")
+        self.write(
+            "exported.lcov",
+            "SF:/x/bazel-out/k8/bin/include/_virtual_includes/headers/millrace/b.h\n"
+            "DA:1,2\nDA:2,0\nDA:3,0\nBRDA:1,0,0,5\nBRDA:1,0,1,-\nend_of_record\n"
+            "SF:./include/millrace/b.h\nDA:1,3\nDA:2,4\nDA:3,0\nend_of_record\n"
+            "SF:/usr/include/vector\nDA:1,1\nend_of_record\n"
+            "SF:wal/a.cc\nDA:1,0\nend_of_record\n",
+        )
+        files = coverage.read_lcov("exported.lcov")
+        self.assertEqual(sorted(files), ["include/millrace/b.h", "wal/a.cc"])
+        header = files["include/millrace/b.h"]
+        self.assertEqual(dict(header.lines), {1: 5, 2: 4, 3: 0})
+        self.assertEqual((header.branches_taken(), len(header.branches)), (1, 2))
+        coverage.write_uncovered("uncovered.txt", files)
+        with open("uncovered.txt", encoding="utf-8") as file:
+            self.assertEqual(file.read(), "include/millrace/b.h:3: three\nwal/a.cc:1: one\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
