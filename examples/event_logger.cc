@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "millrace/log.h"
 
@@ -61,7 +62,7 @@ class EventLogger {
     std::vector<millrace::Entry> entries;
     while (true) {
       entries.clear();
-      absl::StatusOr<size_t> count = (*cursor)->NextBatch(absl::MakeSpan(memory), &entries);
+      absl::StatusOr<size_t> count = (*cursor)->NextBatch(memory, &entries);
       if (absl::IsCancelled(count.status())) return (*cursor)->Checkpoint();  // closed, all read
       if (!count.ok()) return count.status();
       for (const millrace::Entry& entry : entries) {
