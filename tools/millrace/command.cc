@@ -1,6 +1,7 @@
 #include "tools/millrace/command.h"
 
 #include <cstdio>
+#include <string>
 
 namespace millrace {
 
@@ -9,6 +10,7 @@ ExitCode ExitCodeFor(const absl::Status& status) {
     case absl::StatusCode::kOk:
       return ExitCode::kFine;
     case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
       return ExitCode::kUsage;
     case absl::StatusCode::kDataLoss:
       return ExitCode::kDamage;
