@@ -135,12 +135,13 @@ std::string BashCompletion(const std::vector<Command>& commands) {
       "    COMPREPLY=($(compgen -W \"$choices\" -- \"$word\"))\n"
       "  elif [[ $word == -* ]]; then\n"
       "    COMPREPLY=($(compgen -W \"$flags\" -- \"$word\"))\n"
-      "    [[ ${COMPREPLY[0]:-} == *= ]] && compopt -o nospace 2>/dev/null\n"
+      "    if [[ ${COMPREPLY[0]:-} == *= ]]; then compopt -o nospace 2>/dev/null; fi\n"
       "  elif [[ -n $words ]]; then\n"
       "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
       "  else\n"
       "    COMPREPLY=($(compgen -d -- \"$word\"))\n"
       "  fi\n"
+      "  return 0\n"
       "}\n"
       "complete -o filenames -F _millrace millrace\n";
   return text;

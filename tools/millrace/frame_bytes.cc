@@ -4,12 +4,12 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "tools/millrace/entry_text.h"
+#include "wal/io_status.h"
 
 namespace millrace {
 namespace {
@@ -144,8 +144,7 @@ absl::StatusOr<SegmentBytes> SegmentBytes::Open(const std::string& directory,
     } while (error == -EINTR);
   }
   if (error >= 0) return SegmentBytes(std::move(file));
-  return absl::UnavailableError(absl::StrFormat("open %s/%s: %s", directory, file_name,
-                                                std::strerror(static_cast<int>(-error))));
+  return IoError("open", directory + "/" + file_name, error);
 }
 
 std::string SegmentBytes::Of(const FrameInfo& frame) const {

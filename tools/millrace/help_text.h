@@ -28,7 +28,7 @@ inline constexpr std::array kFirstSteps = {
     Example{"millrace cat --with-sequence /tmp/numbers", "read"},
     Example{"millrace tail -f /tmp/numbers", "follow"},
     Example{"millrace stat /tmp/numbers", "look: extent, segments, cursors"},
-    Example{"millrace verify /tmp/numbers", "check: every byte, every loss named"},
+    Example{"millrace verify /tmp/numbers", "check: all bytes, any loss named"},
 };
 
 // `text` in lines of at most `width` characters, each indented by `indent`, the first one only if
