@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -246,6 +247,18 @@ TEST(PrometheusTest, CountersGaugesReasonsAndCursorsHaveTheirValues) {
   EXPECT_EQ(parser.Value("millrace_cursor_checkpointed_sequence", {{"cursor", "a"}}), 7);
   EXPECT_EQ(parser.Value("millrace_cursor_lag_records", {{"cursor", "a"}}), 8);
   EXPECT_EQ(parser.Value("millrace_cursor_lag_bytes", {{"cursor", "a"}}), 9);
+}
+
+TEST(PrometheusTest, SeveralLogsShareEachMetric) {
+  const LogStats none;
+  const LogStats some = SomeStats();
+  const NamedStats logs[] = {{&none, "idle"}, {&some, "x"}};
+  const Parser parser(ToPrometheusText(logs));
+  EXPECT_EQ(parser.Value("millrace_acknowledged_records_total"), 12);
+  EXPECT_EQ(parser.Value("millrace_cursor_lag_records", {{"cursor", "a"}}), 8);
+  EXPECT_EQ(parser.metrics().at("millrace_segments").samples.size(), 2u);
+  EXPECT_EQ(parser.metrics().at("millrace_cursor_open").samples.size(), 2u);
+  EXPECT_EQ(ToPrometheusText(std::span<const NamedStats>()), "");
 }
 
 // What a log of that name is called in the text.

@@ -1,10 +1,14 @@
 #include <charconv>
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "millrace/stats.h"
 #include "wal/strings.h"
 
@@ -68,27 +72,85 @@ constexpr Unit kMicroseconds = {1e6, 0, 25};  // 1 us to 34 s
 constexpr Unit kRecords = {1, 1, 22};         // up to Options::queue_records
 constexpr Unit kBytes = {1, 9, 30};           // up to a segment
 
+// Each metric once, with a sample of every log: the format does not allow one to be split.
 class PrometheusText {
  public:
-  explicit PrometheusText(std::string_view log)
-      : log_label_(absl::StrCat("log=\"", Escape(log), "\"")) {}
+  explicit PrometheusText(std::span<const NamedStats> logs) : logs_(logs) {
+    for (const NamedStats& log : logs) {
+      labels_.push_back(absl::StrCat("log=\"", Escape(log.log), "\""));
+    }
+  }
 
-  void Counter(std::string_view name, std::string_view help, uint64_t value) {
+  void Counter(std::string_view name, std::string_view help, uint64_t LogStats::*value) {
     const std::string metric = Begin(name, "_total", "counter", help);
-    Sample(metric, "", absl::StrCat(value));
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      Sample(i, metric, "", absl::StrCat(logs_[i].stats->*value));
+    }
   }
 
-  void Gauge(std::string_view name, std::string_view help, const std::string& value) {
+  void Gauge(std::string_view name, std::string_view help, uint64_t LogStats::*value) {
     const std::string metric = Begin(name, "", "gauge", help);
-    Sample(metric, "", value);
-  }
-  void Gauge(std::string_view name, std::string_view help, uint64_t value) {
-    Gauge(name, help, absl::StrCat(value));
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      Sample(i, metric, "", absl::StrCat(logs_[i].stats->*value));
+    }
   }
 
-  void Distribution(std::string_view name, std::string_view help, const Histogram& histogram,
+  void Seconds(std::string_view name, std::string_view help, absl::Duration LogStats::*value) {
+    const std::string metric = Begin(name, "", "gauge", help);
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      Sample(i, metric, "", Number(absl::ToDoubleSeconds(logs_[i].stats->*value)));
+    }
+  }
+
+  void Distribution(std::string_view name, std::string_view help, Histogram LogStats::*value,
                     const Unit& unit) {
     const std::string metric = Begin(name, "", "histogram", help);
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      Buckets(i, metric, logs_[i].stats->*value, unit);
+    }
+  }
+
+  void Reasons(std::string_view name, std::string_view help) {
+    const std::string metric = Begin(name, "_total", "counter", help);
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      for (const auto& [reason, count] : kReasons) {
+        Sample(i, metric, absl::StrCat("reason=\"", ToAbsl(reason), "\""),
+               absl::StrCat(logs_[i].stats->sync_reasons.*count));
+      }
+    }
+  }
+
+  // Nothing if no log has a cursor: a metric has samples.
+  template <class Value>
+  void Cursors(std::string_view name, std::string_view help, Value value) {
+    std::string metric;
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      for (const CursorStatus& cursor : logs_[i].stats->cursors) {
+        if (metric.empty()) metric = Begin(name, "", "gauge", help);
+        Sample(i, metric, absl::StrCat("cursor=\"", Escape(cursor.name), "\""),
+               absl::StrCat(uint64_t{value(cursor)}));
+      }
+    }
+  }
+
+  std::string Take() { return std::move(text_); }
+
+ private:
+  static constexpr std::pair<std::string_view, uint64_t SyncReasons::*> kReasons[] = {
+      {"durable_append", &SyncReasons::durable_append},
+      {"flush", &SyncReasons::flush},
+      {"policy_records", &SyncReasons::policy_records},
+      {"policy_bytes", &SyncReasons::policy_bytes},
+      {"policy_interval", &SyncReasons::policy_interval},
+      {"unsynced_bytes", &SyncReasons::unsynced_bytes},
+      {"rotation", &SyncReasons::rotation},
+      {"idle_mark", &SyncReasons::idle_mark},
+      {"trim", &SyncReasons::trim},
+      {"close", &SyncReasons::close},
+  };
+
+  void Buckets(size_t log, const std::string& metric, const Histogram& histogram,
+               const Unit& unit) {
     uint64_t below = 0;
     size_t next = 0;
     for (int power = unit.first_power; power <= unit.last_power; ++power) {
@@ -98,14 +160,14 @@ class PrometheusText {
       for (; next < Histogram::BucketOf(bound); ++next) below += histogram.buckets[next];
       const double le = unit.per_unit == 1 ? static_cast<double>(bound - 1)
                                            : static_cast<double>(bound) / unit.per_unit;
-      Sample(metric + "_bucket", absl::StrCat("le=\"", Number(le), "\""), absl::StrCat(below));
+      Sample(log, metric + "_bucket", absl::StrCat("le=\"", Number(le), "\""), absl::StrCat(below));
     }
-    Sample(metric + "_bucket", "le=\"+Inf\"", absl::StrCat(histogram.count));
-    Sample(metric + "_sum", "", Number(static_cast<double>(histogram.sum) / unit.per_unit));
-    Sample(metric + "_count", "", absl::StrCat(histogram.count));
+    Sample(log, metric + "_bucket", "le=\"+Inf\"", absl::StrCat(histogram.count));
+    Sample(log, metric + "_sum", "", Number(static_cast<double>(histogram.sum) / unit.per_unit));
+    Sample(log, metric + "_count", "", absl::StrCat(histogram.count));
   }
 
-  // Begins a metric of several samples and returns its name.
+  // Begins a metric and returns its name.
   std::string Begin(std::string_view name, std::string_view suffix, std::string_view type,
                     std::string_view help) {
     std::string metric = absl::StrCat("millrace_", ToAbsl(name), ToAbsl(suffix));
@@ -115,114 +177,105 @@ class PrometheusText {
   }
 
   // `label`: one more, as it is to be written; or none.
-  void Sample(const std::string& name, std::string_view label, const std::string& value) {
-    absl::StrAppend(&text_, name, "{", log_label_, label.empty() ? "" : ",", ToAbsl(label), "} ",
+  void Sample(size_t log, const std::string& name, std::string_view label,
+              const std::string& value) {
+    absl::StrAppend(&text_, name, "{", labels_[log], label.empty() ? "" : ",", ToAbsl(label), "} ",
                     value, "\n");
   }
 
-  std::string Take() { return std::move(text_); }
-
- private:
-  const std::string log_label_;
+  const std::span<const NamedStats> logs_;
+  std::vector<std::string> labels_;  // of each log
   std::string text_;
 };
 
-void AddAppends(const LogStats& s, PrometheusText& text) {
-  text.Counter("accepted_records", "Records taken in.", s.accepted);
+void AddAppends(PrometheusText& text) {
+  text.Counter("accepted_records", "Records taken in.", &LogStats::accepted);
   text.Counter("acknowledged_records", "Records that became as durable as was asked for.",
-               s.acknowledged);
-  text.Counter("failed_records", "Accepted records that will not become so.", s.failed);
+               &LogStats::acknowledged);
+  text.Counter("failed_records", "Accepted records that will not become so.", &LogStats::failed);
   text.Counter("withdrawn_records", "Of the failed ones, those that their callers withdrew.",
-               s.withdrawn);
-  text.Counter("waited_appends", "Appends that found the queue full and waited.", s.waited_appends);
-  text.Counter("refused_records", "Records refused because the queue was full.", s.refused_records);
+               &LogStats::withdrawn);
+  text.Counter("waited_appends", "Appends that found the queue full and waited.",
+               &LogStats::waited_appends);
+  text.Counter("refused_records", "Records refused because the queue was full.",
+               &LogStats::refused_records);
   text.Counter("dropped_records", "Records given up because the queue was full.",
-               s.dropped_records);
+               &LogStats::dropped_records);
   text.Gauge("pending_records", "Accepted records that are neither acknowledged nor failed.",
-             s.pending);
-  text.Gauge("oldest_pending_seconds", "No pending record has been in the queue for longer.",
-             Number(absl::ToDoubleSeconds(s.oldest_pending)));
-  text.Gauge("queue_records", "Records and flushes in the queue.", s.queue_records);
-  text.Gauge("queue_bytes", "Bytes in the queue.", s.queue_bytes);
-  text.Gauge("producer_memory_bytes", "Memory that producers hold.", s.producer_memory_bytes);
-  text.Distribution("append_seconds", "Time that calls of Append took; a sample.", s.append_ns,
-                    kNanoseconds);
+             &LogStats::pending);
+  text.Seconds("oldest_pending_seconds", "No pending record has been in the queue for longer.",
+               &LogStats::oldest_pending);
+  text.Gauge("queue_records", "Records and flushes in the queue.", &LogStats::queue_records);
+  text.Gauge("queue_bytes", "Bytes in the queue.", &LogStats::queue_bytes);
+  text.Gauge("producer_memory_bytes", "Memory that producers hold.",
+             &LogStats::producer_memory_bytes);
+  text.Distribution("append_seconds", "Time that calls of Append took; a sample.",
+                    &LogStats::append_ns, kNanoseconds);
   text.Distribution("acknowledge_seconds",
-                    "Time from taking a record in to acknowledging it; a sample.", s.acknowledge_us,
-                    kMicroseconds);
+                    "Time from taking a record in to acknowledging it; a sample.",
+                    &LogStats::acknowledge_us, kMicroseconds);
 }
 
-void AddWriter(const LogStats& s, PrometheusText& text) {
-  text.Counter("records", "Records given a sequence number.", s.records);
-  text.Counter("groups", "Writes that carried records.", s.groups);
-  text.Counter("syncs", "Syncs of segment data.", s.syncs);
-  text.Counter("written_bytes", "Bytes written to segments.", s.bytes_written);
-  text.Gauge("unsynced_records", "Records written and not yet durable.", s.unsynced_records);
-  text.Gauge("unsynced_bytes", "Bytes written and not yet durable.", s.unsynced_bytes);
-  text.Distribution("write_seconds", "Time of one write of a group.", s.write_ns, kNanoseconds);
-  text.Distribution("sync_seconds", "Time of one sync.", s.sync_ns, kNanoseconds);
-  text.Distribution("group_records", "Records in one write.", s.records_per_group, kRecords);
-  text.Distribution("group_bytes", "Bytes in one write.", s.bytes_per_group, kBytes);
+void AddWriter(PrometheusText& text) {
+  text.Counter("records", "Records given a sequence number.", &LogStats::records);
+  text.Counter("groups", "Writes that carried records.", &LogStats::groups);
+  text.Counter("syncs", "Syncs of segment data.", &LogStats::syncs);
+  text.Counter("written_bytes", "Bytes written to segments.", &LogStats::bytes_written);
+  text.Gauge("unsynced_records", "Records written and not yet durable.",
+             &LogStats::unsynced_records);
+  text.Gauge("unsynced_bytes", "Bytes written and not yet durable.", &LogStats::unsynced_bytes);
+  text.Distribution("write_seconds", "Time of one write of a group.", &LogStats::write_ns,
+                    kNanoseconds);
+  text.Distribution("sync_seconds", "Time of one sync.", &LogStats::sync_ns, kNanoseconds);
+  text.Distribution("group_records", "Records in one write.", &LogStats::records_per_group,
+                    kRecords);
+  text.Distribution("group_bytes", "Bytes in one write.", &LogStats::bytes_per_group, kBytes);
 
-  const std::string metric = text.Begin("syncs_by_reason", "_total", "counter",
-                                        "Syncs of segment data, by what made them due.");
-  const SyncReasons& reasons = s.sync_reasons;
-  const auto add = [&text, &metric](std::string_view reason, uint64_t value) {
-    text.Sample(metric, absl::StrCat("reason=\"", ToAbsl(reason), "\""), absl::StrCat(value));
-  };
-  add("durable_append", reasons.durable_append);
-  add("flush", reasons.flush);
-  add("policy_records", reasons.policy_records);
-  add("policy_bytes", reasons.policy_bytes);
-  add("policy_interval", reasons.policy_interval);
-  add("unsynced_bytes", reasons.unsynced_bytes);
-  add("rotation", reasons.rotation);
-  add("idle_mark", reasons.idle_mark);
-  add("trim", reasons.trim);
-  add("close", reasons.close);
+  text.Reasons("syncs_by_reason", "Syncs of segment data, by what made them due.");
 }
 
-void AddSegments(const LogStats& s, PrometheusText& text) {
-  text.Counter("rotations", "Segments that were full.", s.rotations);
-  text.Counter("recycled_segments", "Segments made of trimmed ones.", s.recycled_segments);
+void AddSegments(PrometheusText& text) {
+  text.Counter("rotations", "Segments that were full.", &LogStats::rotations);
+  text.Counter("recycled_segments", "Segments made of trimmed ones.", &LogStats::recycled_segments);
   text.Counter("prepared_segments", "Segments that were ready when they were needed.",
-               s.prepared_segments);
-  text.Gauge("segments", "Segments that hold the log.", s.segments);
-  text.Gauge("log_bytes", "Bytes of the segments, up to where their frames end.", s.log_bytes);
-  text.Gauge("spare_bytes", "Bytes of files prepared or waiting to be used again.", s.spare_bytes);
-  text.Gauge("last_written_sequence", "The last record written.", s.last_written);
-  text.Gauge("last_durable_sequence", "The last record durable.", s.last_durable);
-  text.Gauge("first_retained_sequence", "The oldest record not trimmed.", s.first_retained);
+               &LogStats::prepared_segments);
+  text.Gauge("segments", "Segments that hold the log.", &LogStats::segments);
+  text.Gauge("log_bytes", "Bytes of the segments, up to where their frames end.",
+             &LogStats::log_bytes);
+  text.Gauge("spare_bytes", "Bytes of files prepared or waiting to be used again.",
+             &LogStats::spare_bytes);
+  text.Gauge("last_written_sequence", "The last record written.", &LogStats::last_written);
+  text.Gauge("last_durable_sequence", "The last record durable.", &LogStats::last_durable);
+  text.Gauge("first_retained_sequence", "The oldest record not trimmed.",
+             &LogStats::first_retained);
 }
 
-void AddCursors(const LogStats& s, PrometheusText& text) {
-  const auto add = [&](std::string_view name, std::string_view help, auto value) {
-    if (s.cursors.empty()) return;
-    const std::string metric = text.Begin(name, "", "gauge", help);
-    for (const CursorStatus& cursor : s.cursors) {
-      text.Sample(metric, absl::StrCat("cursor=\"", Escape(cursor.name), "\""),
-                  absl::StrCat(uint64_t{value(cursor)}));
-    }
-  };
-  add("cursor_open", "1 if the cursor is open in this process.",
-      [](const CursorStatus& cursor) { return cursor.open ? 1u : 0u; });
-  add("cursor_checkpointed_sequence", "The cursor's durable checkpoint.",
-      [](const CursorStatus& cursor) { return cursor.checkpointed; });
-  add("cursor_lag_records", "Durable records that the cursor has not consumed.",
-      [](const CursorStatus& cursor) { return cursor.lag_records; });
-  add("cursor_lag_bytes", "Bytes of the segments that hold them.",
-      [](const CursorStatus& cursor) { return cursor.lag_bytes; });
+void AddCursors(PrometheusText& text) {
+  text.Cursors("cursor_open", "1 if the cursor is open in this process.",
+               [](const CursorStatus& cursor) { return cursor.open ? 1u : 0u; });
+  text.Cursors("cursor_checkpointed_sequence", "The cursor's durable checkpoint.",
+               [](const CursorStatus& cursor) { return cursor.checkpointed; });
+  text.Cursors("cursor_lag_records", "Durable records that the cursor has not consumed.",
+               [](const CursorStatus& cursor) { return cursor.lag_records; });
+  text.Cursors("cursor_lag_bytes", "Bytes of the segments that hold them.",
+               [](const CursorStatus& cursor) { return cursor.lag_bytes; });
 }
 
 }  // namespace
 
-std::string ToPrometheusText(const LogStats& stats, std::string_view log) {
-  PrometheusText text(log);
-  AddAppends(stats, text);
-  AddWriter(stats, text);
-  AddSegments(stats, text);
-  AddCursors(stats, text);
+std::string ToPrometheusText(std::span<const NamedStats> logs) {
+  if (logs.empty()) return "";
+  PrometheusText text(logs);
+  AddAppends(text);
+  AddWriter(text);
+  AddSegments(text);
+  AddCursors(text);
   return text.Take();
+}
+
+std::string ToPrometheusText(const LogStats& stats, std::string_view log) {
+  const NamedStats one = {&stats, log};
+  return ToPrometheusText(std::span<const NamedStats>(&one, 1));
 }
 
 }  // namespace millrace

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -111,9 +112,17 @@ struct LogStats {
   std::vector<CursorStatus> cursors;  // in order of name
 };
 
+// The stats of one of several logs. Not owned.
+struct NamedStats {
+  const LogStats* stats = nullptr;
+  std::string_view log;  // what its samples are labelled with
+};
+
 // In the text format that Prometheus reads; each name begins with `millrace_`, each sample
-// carries log="`log`". Times are in seconds, as is the custom there.
+// carries log="`log`". Times are in seconds, as is the custom there. The format wants all
+// samples of a metric together, so several logs go into one text by the second form.
 std::string ToPrometheusText(const LogStats& stats, std::string_view log);
+std::string ToPrometheusText(std::span<const NamedStats> logs);
 
 }  // namespace millrace
 

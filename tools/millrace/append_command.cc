@@ -8,18 +8,17 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "millrace/log.h"
 #include "millrace/options.h"
 #include "millrace/producer.h"
+#include "tools/millrace/choices.h"
 #include "tools/millrace/command.h"
-#include "tools/millrace/entry_text.h"
-#include "tools/millrace/flags.h"
 #include "tools/millrace/input.h"
 #include "tools/millrace/interrupt.h"
+#include "tools/millrace/mention_recovery.h"
 #include "tools/millrace/output.h"
 #include "wal/mutex.h"
 
@@ -27,7 +26,7 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kName = "append";
-constexpr uint32_t kMostProducers = 1024;
+constexpr uint64_t kMostProducers = 1024;
 
 enum class AckForm : uint8_t { kNone, kText, kJson };
 
@@ -127,6 +126,7 @@ class Outcome {
 };
 
 struct AppendSettings {
+  uint64_t producers = 1;
   Durability durability = Durability::kDurable;
   std::string key_separator;
 };
@@ -165,7 +165,7 @@ void Produce(const AppendSettings& settings, Producer* producer, SharedInput* in
 absl::Status ProduceFromAll(const AppendSettings& settings, Log* log, RecordInput* records,
                             Outcome* outcome) {
   std::vector<std::unique_ptr<Producer>> producers;
-  for (uint32_t i = 0; i < absl::GetFlag(FLAGS_producers); ++i) {
+  for (uint64_t i = 0; i < settings.producers; ++i) {
     absl::StatusOr<std::unique_ptr<Producer>> producer = log->NewProducer();
     if (!producer.ok()) return producer.status();
     producers.push_back(*std::move(producer));
@@ -178,14 +178,6 @@ absl::Status ProduceFromAll(const AppendSettings& settings, Log* log, RecordInpu
   Produce(settings, producers[0].get(), &input, outcome);
   for (std::thread& thread : threads) thread.join();
   return absl::OkStatus();
-}
-
-// Says what recovery had to decide, if anything.
-void MentionRecovery(const RecoveryReport& report) {
-  if (report.outcome == RecoveryReport::Outcome::kRecovered || !report.lost.empty()) {
-    Complain(kName, "the log was not closed in order, or is damaged; recovery found:\n" +
-                        report.ToString());
-  }
 }
 
 ExitCode Finish(absl::Status status, const RecordInput& input, Outcome* outcome) {
@@ -205,37 +197,66 @@ ExitCode Finish(absl::Status status, const RecordInput& input, Outcome* outcome)
   return ExitCode::kFine;
 }
 
-ExitCode Run(const std::vector<std::string>& words) {
-  const absl::StatusOr<Framing> framing = FramingFlag();
-  const absl::StatusOr<Durability> durability = DurabilityFlag();
-  const absl::StatusOr<RecoveryPolicy> policy = PolicyFlag();
-  if (!framing.ok()) return Fail(kName, framing.status());
-  if (!durability.ok()) return Fail(kName, durability.status());
-  if (!policy.ok()) return Fail(kName, policy.status());
-  const uint32_t producers = absl::GetFlag(FLAGS_producers);
-  if (producers < 1 || producers > kMostProducers) {
-    return Fail(kName, absl::InvalidArgumentError(absl::StrFormat(
-                           "--producers is %d; it takes 1 to %d", producers, kMostProducers)));
-  }
-
+ExitCode Run(const Invocation& invocation) {
   InterruptWatch interrupt;
   Options options;
-  options.recovery_policy = *policy;
-  options.segment_bytes = absl::GetFlag(FLAGS_segment_bytes);
+  options.recovery_policy = PolicyOf(invocation);
+  options.segment_bytes = invocation.Bytes("segment-bytes");
   options.initial_segment_bytes = std::min(options.initial_segment_bytes, options.segment_bytes);
-  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(words[0], options);
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(invocation.directory(), options);
   if (!log.ok()) return Fail(kName, log.status());
-  MentionRecovery((*log)->recovery());
+  MentionRecovery(kName, (*log)->recovery());
 
   AckForm form = AckForm::kNone;
-  if (absl::GetFlag(FLAGS_ack)) form = absl::GetFlag(FLAGS_json) ? AckForm::kJson : AckForm::kText;
-  const AppendSettings settings = {*durability, absl::GetFlag(FLAGS_key_separator)};
+  if (invocation.On("ack")) form = invocation.On("json") ? AckForm::kJson : AckForm::kText;
+  const AppendSettings settings = {invocation.Number("producers"), DurabilityOf(invocation),
+                                   invocation.Text("key-separator")};
   Outcome outcome(form);
-  RecordInput input(STDIN_FILENO, *framing, (*log)->max_payload_bytes(), &interrupt);
+  RecordInput input(STDIN_FILENO, FramingOf(invocation), (*log)->max_payload_bytes(), &interrupt);
   absl::Status status = ProduceFromAll(settings, log->get(), &input, &outcome);
   const absl::Status closed = (*log)->Close();
   if (status.ok()) status = closed;
   return Finish(status, input, &outcome);
+}
+
+std::vector<Flag> Flags() {
+  using Kind = Flag::Kind;
+  return {
+      {.name = "ack", .help = "print the number of each record, in order, once it is safe"},
+      {.kind = Kind::kChoice,
+       .name = "durability",
+       .argument = "HOW",
+       .standard = "durable",
+       .help = "when a record is safe: in memory, when it survives this process, or a power cut",
+       .choices = {"buffered", "written", "durable"}},
+      FramingFlag("how records stand in the input: a line each, or behind 4 bytes of length, "
+                  "little-endian"),
+      JsonFlag(),
+      {.kind = Kind::kText,
+       .name = "key-separator",
+       .argument = "TEXT",
+       .help = "what stands before the first TEXT of a record becomes its key"},
+      {.kind = Kind::kChoice,
+       .name = "policy",
+       .argument = "HOW",
+       .standard = "salvage",
+       .help =
+           "about damage in the log: go on with all that can be read, refuse, or set aside what "
+           "follows the first loss",
+       .choices = {"salvage", "strict", "stop"}},
+      {.kind = Kind::kNumber,
+       .name = "producers",
+       .argument = "N",
+       .standard = "1",
+       .help = "threads that append at once, each in the order of the input",
+       .least = 1,
+       .most = kMostProducers},
+      {.kind = Kind::kBytes,
+       .name = "segment-bytes",
+       .argument = "SIZE",
+       .standard = "64MiB",
+       .help = "of records in one file, which also bounds a record"},
+  };
 }
 
 }  // namespace
@@ -245,27 +266,16 @@ Command AppendCommand() {
       .name = kName,
       .arguments = "DIR",
       .summary = "append the records of standard input to a log",
-      .help =
-          R"(Creates the log if there is none, and recovers it after a crash. Ends when the input does, or on
-SIGINT or SIGTERM, after everything accepted is durable.
-
-  --framing=lines|length  a record is a line (default), or 4 bytes of length, little-endian, and
-                          that many bytes
-  --producers=N           threads that append at once, each in the order of the input (default 1)
-  --durability=HOW        when a record counts as safe: buffered (in memory), written (survives this
-                          process) or durable (survives a power cut; default)
-  --ack                   print the sequence number of each record once it is safe, in order;
-                          with --json also the number of its line
-  --key_separator=TEXT    what stands before the first TEXT of a record becomes its key
-  --policy=HOW            about damage found in the log: salvage (go on with all that can be read;
-                          default), strict (refuse) or stop (set aside what follows the first loss)
-  --segment_bytes=N       bytes of records in one file (default 64 MiB)
-
-  journalctl -f -o cat | millrace append /var/tmp/journal.log
-  seq 1000 | millrace append --producers=8 --ack /tmp/numbers
-)",
-      .flags = {"ack", "durability", "framing", "json", "key_separator", "policy", "producers",
-                "segment_bytes"},
+      .description =
+          "Creates the log if there is none, and recovers it after a crash, saying what it found. "
+          "Ends when the input does, or on SIGINT or SIGTERM, after everything accepted is "
+          "durable.",
+      .flags = Flags(),
+      .json = {{"line", "of --ack: the number of the record in the input, from 1"},
+               {"sequence", "the number it has in the log"}},
+      .examples = {{"journalctl -f -o cat | millrace append /var/tmp/journal", "log a stream"},
+                   {"seq 1000 | millrace append --producers=8 --ack /tmp/numbers",
+                    "eight threads, numbers printed once they are durable"}},
       .run = Run,
   };
 }

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
@@ -21,7 +20,6 @@
 #include "bench/compare/rounds.h"
 #include "tools/millrace/command.h"
 #include "tools/millrace/entry_text.h"
-#include "tools/millrace/flags.h"
 #include "tools/millrace/interrupt.h"
 #include "tools/millrace/output.h"
 
@@ -30,25 +28,21 @@ namespace {
 
 constexpr std::string_view kName = "bench";
 
-absl::StatusOr<RoundOptions> RoundOptionsFromFlags() {
+absl::StatusOr<RoundOptions> RoundOptionsOf(const Invocation& invocation) {
   RoundOptions options;
-  if (absl::GetFlag(FLAGS_quick)) {
+  if (invocation.On("quick")) {
     options.seconds = 0.3;
     options.warm_up_seconds = 0.1;
     options.rounds = 3;
   }
-  if (const double seconds = absl::GetFlag(FLAGS_seconds); seconds != 0) options.seconds = seconds;
-  if (const int rounds = absl::GetFlag(FLAGS_rounds); rounds != 0) options.rounds = rounds;
+  if (invocation.Given("seconds")) options.seconds = invocation.Real("seconds");
+  if (invocation.Given("rounds")) options.rounds = static_cast<int>(invocation.Number("rounds"));
   // Longer ones would fill the peers' memtables, whose flushing is not what is measured.
   if (!(options.seconds >= 0.01 && options.seconds <= 4)) {
     return absl::InvalidArgumentError(
         absl::StrFormat("--seconds is %g; it takes 0.01 to 4", options.seconds));
   }
-  if (options.rounds < 1 || options.rounds > 1000) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("--rounds is %d; it takes 1 to 1000", options.rounds));
-  }
-  std::string base = absl::GetFlag(FLAGS_dir);
+  std::string base = invocation.Text("dir");
   if (base.empty()) {
     const char* temporary = std::getenv("TMPDIR");
     base = temporary != nullptr ? temporary : "/tmp";
@@ -116,15 +110,15 @@ std::string Introduction(const RoundOptions& options, const std::vector<Scenario
   return text + "\n";
 }
 
-ExitCode Run(const std::vector<std::string>&) {
-  const absl::StatusOr<RoundOptions> options = RoundOptionsFromFlags();
+ExitCode Run(const Invocation& invocation) {
+  const absl::StatusOr<RoundOptions> options = RoundOptionsOf(invocation);
   if (!options.ok()) return Fail(kName, options.status());
   const auto remove = absl::MakeCleanup([&] {
     std::error_code ignored;
     std::filesystem::remove_all(options->directory, ignored);
   });
   std::vector<Scenario> scenarios = StandardScenarios();
-  const bool json = absl::GetFlag(FLAGS_json);
+  const bool json = invocation.On("json");
   Output output;
   if (!json) {
     output.Write(Introduction(*options, scenarios));
@@ -132,11 +126,11 @@ ExitCode Run(const std::vector<std::string>&) {
   }
   if (absl::Status status = RunAll(*options, &scenarios); !status.ok()) return Fail(kName, status);
   const std::vector<std::string> failures =
-      absl::GetFlag(FLAGS_check) ? FailedAims(scenarios) : std::vector<std::string>();
+      invocation.On("check") ? FailedAims(scenarios) : std::vector<std::string>();
   if (json) {
     nlohmann::ordered_json document = JsonOf(*options, scenarios);
-    if (absl::GetFlag(FLAGS_check)) document["failed_aims"] = failures;
-    output.Write(JsonDocument(document));
+    if (invocation.On("check")) document["failed_aims"] = failures;
+    output.Write(JsonLine(document));
   } else {
     for (const Scenario& scenario : scenarios) output.Write(TableOf(scenario) + "\n");
   }
@@ -148,24 +142,43 @@ ExitCode Run(const std::vector<std::string>&) {
 }  // namespace
 
 Command BenchCommand() {
+  using Kind = Flag::Kind;
   return {
       .name = kName,
-      .arguments = "(no words)",
+      .arguments = "",
       .summary = "compare with LevelDB, RocksDB and a bare write + fdatasync",
-      .help =
-          R"(Measures Millrace, the logs of LevelDB and RocksDB, and a loop of write and fdatasync, in turns in
-one directory: durable at 1, 8 and 64 producers, each of which waits for its record, and to the page
-cache at 4.
-
-  --dir=D      where; a new directory is made there and removed (default $TMPDIR or /tmp)
-  --seconds=S  of each measurement (default 0.8)
-  --rounds=R   how often each is taken (default 5; all together about 80 s)
-  --quick      3 rounds of 0.3 s: about 20 s
-  --check      exit with 1 unless Millrace is ahead of both peers everywhere, and at least twice as
-               fast as LevelDB with 64 durable producers
-  --json       one document
-)",
-      .flags = {"check", "dir", "json", "quick", "rounds", "seconds"},
+      .description =
+          "Measures Millrace, the logs of LevelDB and RocksDB, and a loop of write and fdatasync, "
+          "in "
+          "turns in one directory: durable at 1, 8 and 64 producers, each of which waits for its "
+          "record, and to the page cache at 4. Takes about 80 s.",
+      .flags = {{.name = "check",
+                 .help = "exit with 1 unless Millrace is ahead of both peers everywhere, and at "
+                         "least twice as fast as LevelDB with 64 durable producers"},
+                {.kind = Kind::kText,
+                 .name = "dir",
+                 .argument = "DIR",
+                 .help = "where; a new directory is made there and removed; without it, in $TMPDIR "
+                         "or /tmp"},
+                JsonFlag(),
+                {.name = "quick", .help = "3 rounds of 0.3 s: about 20 s"},
+                {.kind = Kind::kNumber,
+                 .name = "rounds",
+                 .argument = "N",
+                 .help = "how often each measurement is taken; without it, 5",
+                 .least = 1,
+                 .most = 1000},
+                {.kind = Kind::kReal,
+                 .name = "seconds",
+                 .argument = "S",
+                 .help = "of each measurement, 0.01 to 4; without it, 0.8"}},
+      .json = {{"record_bytes", "of each record"},
+               {"seconds", "of each measurement"},
+               {"warm_up_seconds", "before each"},
+               {"rounds", "how often each was taken"},
+               {"scenarios", "one for each table: its name, and a row for each contestant"},
+               {"failed_aims", "of --check: what was missed"}},
+      .examples = {{"millrace bench --quick --dir=/var/tmp", "a first look at a disk"}},
       .least_words = 0,
       .most_words = 0,
       .run = Run,

@@ -1,14 +1,20 @@
 #include "tools/millrace/command.h"
 
 #include <cstdio>
+#include <string>
+
+#include "wal/io_status.h"
 
 namespace millrace {
 
 ExitCode ExitCodeFor(const absl::Status& status) {
+  // A directory where a segment should be is no wrong usage, though its errno is called EINVAL.
+  if (ErrnoOf(status) != 0) return ExitCode::kIoError;
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return ExitCode::kFine;
     case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
       return ExitCode::kUsage;
     case absl::StatusCode::kDataLoss:
       return ExitCode::kDamage;

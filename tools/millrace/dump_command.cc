@@ -1,17 +1,16 @@
-#include <charconv>
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/time.h"
 #include "millrace/log_reader.h"
 #include "tools/millrace/command.h"
 #include "tools/millrace/entry_text.h"
-#include "tools/millrace/flags.h"
+#include "tools/millrace/frame_bytes.h"
 #include "tools/millrace/output.h"
 
 namespace millrace {
@@ -19,8 +18,26 @@ namespace {
 
 constexpr std::string_view kName = "dump";
 
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone());
+// Where a header stands, there is room for one in every block of this size.
+constexpr uint64_t kBlockBytes = 4096;
+
+// What is shown, and how.
+struct DumpSettings {
+  bool json = false;
+  bool hex = false;
+  std::optional<uint64_t> offset;  // only what stands there
+};
+
+bool IsDamaged(const FrameInfo& frame) {
+  if (frame.kind == FrameInfo::Kind::kHeader) return frame.detail == "damaged";
+  return frame.kind == FrameInfo::Kind::kDamaged;
+}
+
+bool Covers(const FrameInfo& frame, uint64_t offset) {
+  if (offset < frame.offset) return false;
+  if (frame.kind == FrameInfo::Kind::kEnd || frame.kind == FrameInfo::Kind::kUnknown) return true;
+  const uint64_t bytes = frame.kind == FrameInfo::Kind::kHeader ? kBlockBytes : frame.bytes;
+  return offset - frame.offset < bytes;
 }
 
 // What a frame means, in words.
@@ -29,7 +46,8 @@ std::string Explain(const FrameInfo& frame) {
   std::string text;
   switch (frame.kind) {
     case Kind::kHeader:
-      return frame.detail;
+      if (IsDamaged(frame)) return "DAMAGED: neither checksum nor content hold";
+      return "segment header: " + frame.detail.substr(0, frame.detail.find(';'));
     case Kind::kRecord:
       return absl::StrFormat("record %d", frame.sequence);
     case Kind::kBatch:
@@ -93,59 +111,87 @@ nlohmann::ordered_json FrameJson(uint64_t segment, const FrameInfo& frame) {
 }
 
 // Walks one segment. Sets `damaged` if it meets damage.
-absl::Status DumpSegment(LogReader* reader, uint64_t number, Output* output, bool* damaged) {
-  const bool json = absl::GetFlag(FLAGS_json);
-  bool titled = json;
+absl::Status DumpSegment(const DumpSettings& settings, LogReader* reader, uint64_t number,
+                         const SegmentBytes* raw, Output* output, bool* damaged) {
+  bool titled = settings.json;
   absl::Status status = reader->WalkSegment(number, [&](const FrameInfo& frame) {
-    if (frame.kind == FrameInfo::Kind::kDamaged) *damaged = true;
-    if (json) {
-      output->Write(JsonLine(FrameJson(number, frame)));
+    if (settings.offset.has_value() && !Covers(frame, *settings.offset)) return;
+    if (IsDamaged(frame)) *damaged = true;
+    const std::string bytes = raw == nullptr ? "" : raw->Of(frame);
+    if (settings.json) {
+      nlohmann::ordered_json object = FrameJson(number, frame);
+      if (raw != nullptr) object["hex"] = HexOf(bytes);
+      output->Write(JsonLine(object));
       return;
     }
     if (!titled) {
-      output->Write(absl::StrFormat("segment %d\n%12s  %-9s %9s %9s  %s\n", number, "offset",
-                                    "kind", "bytes", "body", "meaning"));
+      output->Write(absl::StrFormat("segment %d\n%12s  %-9s %9s  %s\n", number, "offset", "kind",
+                                    "bytes", "meaning"));
       titled = true;
     }
-    output->Write(absl::StrFormat("%12d  %-9s %9d %9d  %s\n", frame.offset,
-                                  FrameKindName(frame.kind), frame.bytes, frame.body_bytes,
-                                  Explain(frame)));
+    output->Write(absl::StrFormat("%12d  %-9s %9d  %s\n", frame.offset, FrameKindName(frame.kind),
+                                  frame.bytes, Explain(frame)));
+    if (raw != nullptr) output->Write(ExplainBytes(frame, bytes) + "\n");
   });
-  if (!json && titled) output->Write("\n");
+  if (!settings.json && titled && raw == nullptr) output->Write("\n");
   return status;
 }
 
-absl::StatusOr<std::vector<uint64_t>> SegmentsToDump(LogReader* reader,
-                                                     const std::vector<std::string>& words) {
-  std::vector<uint64_t> numbers;
-  if (words.size() > 1) {
-    uint64_t number = 0;
-    const char* end = words[1].data() + words[1].size();
-    const auto [stopped, error] = std::from_chars(words[1].data(), end, number);
-    if (error != std::errc() || stopped != end) {
-      return absl::InvalidArgumentError("SEGMENT is \"" + words[1] + "\"; it takes a number");
-    }
-    return std::vector<uint64_t>{number};
-  }
+// The bytes of segment `number`, or none if its file is not there, which the walk will say.
+absl::StatusOr<std::optional<SegmentBytes>> OpenBytes(const std::string& directory, uint64_t number,
+                                                      LogReader* reader) {
+  const absl::StatusOr<std::vector<SegmentInfo>> segments = reader->Segments();
+  if (!segments.ok()) return segments.status();
+  const auto found = std::find_if(segments->begin(), segments->end(),
+                                  [&](const SegmentInfo& s) { return s.number == number; });
+  if (found == segments->end()) return std::optional<SegmentBytes>();
+  absl::StatusOr<SegmentBytes> bytes = SegmentBytes::Open(directory, found->file_name);
+  if (!bytes.ok()) return bytes.status();
+  return std::optional<SegmentBytes>(*std::move(bytes));
+}
+
+absl::StatusOr<std::vector<uint64_t>> SegmentsToDump(const Invocation& invocation,
+                                                     LogReader* reader) {
+  if (invocation.Given("segment")) return std::vector<uint64_t>{invocation.Number("segment")};
   absl::StatusOr<std::vector<SegmentInfo>> segments = reader->Segments();
   if (!segments.ok()) return segments.status();
+  std::vector<uint64_t> numbers;
   for (const SegmentInfo& segment : *segments) {
     if (segment.state != SegmentInfo::State::kMissing) numbers.push_back(segment.number);
   }
   return numbers;
 }
 
-ExitCode Run(const std::vector<std::string>& words) {
-  absl::StatusOr<std::unique_ptr<LogReader>> reader = LogReader::Open(words[0]);
+absl::Status DumpOne(const DumpSettings& settings, const std::string& directory, uint64_t number,
+                     LogReader* reader, Output* output, bool* damaged) {
+  if (!settings.hex) return DumpSegment(settings, reader, number, nullptr, output, damaged);
+  const absl::StatusOr<std::optional<SegmentBytes>> raw = OpenBytes(directory, number, reader);
+  if (!raw.ok()) return raw.status();
+  return DumpSegment(settings, reader, number, raw->has_value() ? &**raw : nullptr, output,
+                     damaged);
+}
+
+ExitCode Run(const Invocation& invocation) {
+  DumpSettings settings = {invocation.On("json"), invocation.On("hex"), std::nullopt};
+  if (invocation.Given("offset")) {
+    if (!invocation.Given("segment")) {
+      return Fail(kName, absl::InvalidArgumentError("--offset needs --segment: offsets are those "
+                                                    "of one segment's file"));
+    }
+    settings.offset = invocation.Number("offset");
+    settings.hex = true;
+  }
+  absl::StatusOr<std::unique_ptr<LogReader>> reader = LogReader::Open(invocation.directory());
   if (!reader.ok()) return Fail(kName, reader.status());
-  const absl::StatusOr<std::vector<uint64_t>> numbers = SegmentsToDump(reader->get(), words);
+  const absl::StatusOr<std::vector<uint64_t>> numbers = SegmentsToDump(invocation, reader->get());
   if (!numbers.ok()) return Fail(kName, numbers.status());
   Output output;
   bool damaged = false;
   for (const uint64_t number : *numbers) {
-    absl::Status status = DumpSegment(reader->get(), number, &output, &damaged);
+    absl::Status status =
+        DumpOne(settings, invocation.directory(), number, reader->get(), &output, &damaged);
     // A file that cannot be told to be a segment is no reason to keep the others back.
-    if (absl::IsFailedPrecondition(status) && words.size() == 1) {
+    if (absl::IsFailedPrecondition(status) && !invocation.Given("segment")) {
       Complain(kName, std::string(status.message()));
       status = absl::OkStatus();
     }
@@ -160,20 +206,48 @@ ExitCode Run(const std::vector<std::string>& words) {
 }  // namespace
 
 Command DumpCommand() {
+  using Kind = Flag::Kind;
   return {
       .name = kName,
-      .arguments = "DIR [SEGMENT]",
-      .summary = "show the frames that a log's files consist of",
-      .help =
-          R"(Walks every segment, or the one of this number, whether or not it is part of the log, and says what
-each frame means. wal/FORMAT.md explains the format. Changes nothing. The exit code is 2 if a frame is
-damaged.
-
-  --json  one object for each frame
-)",
-      .flags = {"json"},
-      .least_words = 1,
-      .most_words = 2,
+      .arguments = "DIR",
+      .summary = "show a log's files frame by frame, and what they mean",
+      .description =
+          "Walks every segment, or one of them, whether or not it is part of the log, and says "
+          "what "
+          "each frame means; wal/FORMAT.md explains the format. Changes nothing. The exit code is "
+          "2 "
+          "if something shown is damaged.",
+      .flags = {{.name = "hex", .help = "also show each frame's bytes, its fields named"},
+                JsonFlag(),
+                {.kind = Kind::kNumber,
+                 .name = "offset",
+                 .argument = "O",
+                 .help = "show only what stands at byte O of the segment's file, with its bytes"},
+                {.kind = Kind::kNumber,
+                 .name = "segment",
+                 .argument = "N",
+                 .help = "show segment N only"}},
+      .json = {{"segment", "its number"},
+               {"offset", "of the frame, in the segment's file"},
+               {"kind", "header, record, batch, group, idle mark, footer, padding, ..."},
+               {"bytes", "header, body and padding"},
+               {"sequence", "number of the first record in it, or of the next one"},
+               {"records", "in it"},
+               {"body_bytes", "of its body"},
+               {"type", "as it is written"},
+               {"flags", "as they are written"},
+               {"time", "of a group, idle mark or footer; so are mark, first_retained and epoch"},
+               {"mark", "highest number that was known durable"},
+               {"first_retained", "oldest record kept"},
+               {"epoch", "of the log"},
+               {"first", "of a footer: the segment's first record"},
+               {"last", "of a footer: the segment's last record"},
+               {"lost", "of damage: as `millrace verify --json` names it"},
+               {"detail", "of a header: its fields"},
+               {"hex", "of --hex: its first bytes, 256 at most"}},
+      .examples = {{"millrace dump /var/tmp/journal | less", "every frame"},
+                   {"millrace dump --segment=1 --offset=8192 /var/tmp/journal",
+                    "what stands at one place, byte by byte"}},
       .run = Run,
   };
 }

@@ -2,11 +2,10 @@
 
 #include <cstdint>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
+#include "tools/millrace/choices.h"
 
 namespace millrace {
 namespace {
@@ -61,19 +60,31 @@ std::string_view OutcomeName(RecoveryReport::Outcome outcome) {
 
 }  // namespace
 
-absl::StatusOr<EntryStyle> EntryStyleFlags() {
-  absl::StatusOr<Framing> framing = FramingFlag();
-  if (!framing.ok()) return framing.status();
-  const bool json = absl::GetFlag(FLAGS_json);
-  const bool with_sequence = absl::GetFlag(FLAGS_with_sequence);
-  if (*framing == Framing::kLength && (json || with_sequence)) {
+absl::StatusOr<EntryStyle> EntryStyleOf(const Invocation& invocation) {
+  const bool length = FramingOf(invocation) == Framing::kLength;
+  const bool json = invocation.On("json");
+  const bool with_sequence = invocation.On("with-sequence");
+  if (length && (json || with_sequence)) {
     return absl::InvalidArgumentError(
         "--framing=length prints payloads alone; drop it or --json and --with-sequence");
   }
   if (json) return EntryStyle{EntryStyle::Form::kJson};
   if (with_sequence) return EntryStyle{EntryStyle::Form::kSequenceAndPayload};
-  if (*framing == Framing::kLength) return EntryStyle{EntryStyle::Form::kLengthPrefixed};
+  if (length) return EntryStyle{EntryStyle::Form::kLengthPrefixed};
   return EntryStyle{EntryStyle::Form::kPayload};
+}
+
+std::vector<JsonKey> EntryJsonKeys() {
+  return {{"sequence", "the record's number"},
+          {"time", "when its group was written, by the writer's clock, in UTC"},
+          {"key",
+           "of a record that has one; here and below `_base64` is added to the name of what "
+           "is not UTF-8, and the value is in base64"},
+          {"attributes", "of a record that has some: objects with name and value"},
+          {"payload", "its bytes"},
+          {"lost",
+           "alone, in place of records: first, last, records, segment, begin, end (bytes "
+           "of the segment), cause, acknowledgement"}};
 }
 
 std::string RecordText(const EntryStyle& style, const Record& record) {
@@ -108,8 +119,7 @@ void SetBytes(std::string_view name, std::string_view bytes, Json* object) {
 }
 
 Json RecordJson(const Record& record) {
-  Json object = {{"sequence", record.sequence},
-                 {"time", absl::FormatTime(absl::RFC3339_full, record.time, absl::UTCTimeZone())}};
+  Json object = {{"sequence", record.sequence}, {"time", TimeText(record.time)}};
   if (record.key) SetBytes("key", *record.key, &object);
   if (!record.attributes.empty()) {
     Json attributes = Json::array();
@@ -161,8 +171,8 @@ std::string JsonLine(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string JsonDocument(const Json& value) {
-  return value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string TimeText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", time, absl::UTCTimeZone());
 }
 
 }  // namespace millrace

@@ -3,11 +3,15 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "millrace/cursor.h"
 #include "millrace/recovery_report.h"
 #include "nlohmann/json.hpp"
-#include "tools/millrace/flags.h"
+#include "tools/millrace/command.h"
+#include "tools/millrace/invocation.h"
 
 namespace millrace {
 
@@ -20,10 +24,13 @@ struct EntryStyle {
 // From --framing, --with-sequence and --json.
 //
 // Errors: InvalidArgument (they contradict each other).
-absl::StatusOr<EntryStyle> EntryStyleFlags();
+absl::StatusOr<EntryStyle> EntryStyleOf(const Invocation& invocation);
 
 // One record as it is printed.
 std::string RecordText(const EntryStyle& style, const Record& record);
+
+// The keys of what is printed with --json.
+std::vector<JsonKey> EntryJsonKeys();
 
 nlohmann::ordered_json RecordJson(const Record& record);
 nlohmann::ordered_json LostJson(const LostRange& lost);
@@ -35,7 +42,9 @@ void SetBytes(std::string_view name, std::string_view bytes, nlohmann::ordered_j
 
 // One JSON value and a newline. Bytes of file names that are not UTF-8 are replaced.
 std::string JsonLine(const nlohmann::ordered_json& value);
-std::string JsonDocument(const nlohmann::ordered_json& value);
+
+// RFC 3339, in UTC.
+std::string TimeText(absl::Time time);
 
 }  // namespace millrace
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "tools/millrace/flags.h"
+#include "tools/millrace/choices.h"
 #include "tools/millrace/interrupt.h"
 
 namespace millrace {

@@ -1,8 +1,10 @@
 #include "tools/millrace/output.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace millrace {
@@ -14,6 +16,13 @@ constexpr size_t kBufferBytes = 64 * 1024;
 
 Output::~Output() { Flush(); }
 
+size_t Output::Writable(size_t bytes) {
+  if (interrupt_ == nullptr) return bytes;
+  if (interrupt_->WaitForOutput(STDOUT_FILENO) == InterruptWatch::Ready::kInterrupt) return 0;
+  // A pipe that is ready takes this many without blocking.
+  return std::min<size_t>(bytes, PIPE_BUF);
+}
+
 bool Output::Write(std::string_view bytes) {
   if (reader_gone_ || !status_.ok()) return false;
   buffer_.append(bytes);
@@ -24,7 +33,12 @@ bool Output::Flush() {
   if (reader_gone_ || !status_.ok()) return false;
   size_t done = 0;
   while (done < buffer_.size()) {
-    const ssize_t written = write(STDOUT_FILENO, buffer_.data() + done, buffer_.size() - done);
+    const size_t writable = Writable(buffer_.size() - done);
+    if (writable == 0) {
+      reader_gone_ = true;
+      break;
+    }
+    const ssize_t written = write(STDOUT_FILENO, buffer_.data() + done, writable);
     if (written >= 0) {
       done += static_cast<size_t>(written);
     } else if (errno == EAGAIN) {

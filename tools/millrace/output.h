@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "tools/millrace/interrupt.h"
 
 namespace millrace {
 
@@ -13,6 +14,9 @@ namespace millrace {
 class Output {
  public:
   Output() = default;
+  // While nobody reads, a signal that `interrupt` sees ends writing, as if the reader had gone. Not
+  // owned.
+  explicit Output(InterruptWatch* interrupt) : interrupt_(interrupt) {}
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
   // Writes what is buffered; errors are lost: call Flush to see them.
@@ -28,6 +32,10 @@ class Output {
   const absl::Status& status() const { return status_; }
 
  private:
+  // The most that may be written now without waiting, and so without looking for signals.
+  size_t Writable(size_t bytes);
+
+  InterruptWatch* const interrupt_ = nullptr;
   std::string buffer_;
   bool reader_gone_ = false;
   absl::Status status_;

@@ -1,156 +1,92 @@
-#include <fcntl.h>
-#include <unistd.h>
-
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "millrace/log_reader.h"
 #include "tools/millrace/command.h"
 #include "tools/millrace/entry_text.h"
-#include "tools/millrace/flags.h"
+#include "tools/millrace/human.h"
 #include "tools/millrace/output.h"
+#include "tools/millrace/picture.h"
+#include "tools/millrace/watch.h"
 
 namespace millrace {
 namespace {
 
 constexpr std::string_view kName = "stat";
 
-// Whether a program has the log open. Asks without locking: a lock, however short, would be in the
-// way of a program that opens the log meanwhile.
-bool IsLocked(const std::string& directory) {
-  const int fd = open((directory + "/LOCK").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return false;
-  struct flock lock = {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  const bool asked = fcntl(fd, F_OFD_GETLK, &lock) == 0;
-  close(fd);
-  return asked && lock.l_type != F_UNLCK;
+// Enough to see how things are going; a log may have thousands.
+constexpr size_t kSegmentsShown = 12;
+
+void AppendSegments(const Picture& picture, bool all, std::string* text) {
+  std::vector<SegmentInfo> shown = picture.segments;
+  *text += "\n";
+  if (!all && shown.size() > kSegmentsShown) {
+    const size_t hidden = shown.size() - kSegmentsShown;
+    shown.erase(shown.begin(), shown.begin() + static_cast<std::ptrdiff_t>(hidden));
+    absl::StrAppendFormat(text, "the newest %d of %d segments (--all shows the others):\n",
+                          shown.size(), picture.segments.size());
+  }
+  *text += SegmentTable(shown);
 }
 
-struct Picture {
-  std::string directory;
-  RecoveryReport report;
-  bool locked = false;
-  SequenceNumber last = kNoSequence;  // that can be read
-  std::vector<SegmentInfo> segments;
-  std::vector<CursorInfo> cursors;
-
-  uint64_t records() const {
-    return last < report.first_retained ? 0 : last - report.first_retained + 1;
-  }
-  std::string_view state() const {
-    if (locked) return "open: a program appends to it";
-    return report.outcome == RecoveryReport::Outcome::kClean
-               ? "closed in order"
-               : "not closed in order: the next open will recover it";
-  }
-};
-
-absl::StatusOr<Picture> Look(const std::string& directory) {
-  Picture picture;
-  picture.directory = directory;
-  LogReaderOptions options;
-  options.limit = LogReaderOptions::Limit::kReadable;
-  absl::StatusOr<std::unique_ptr<LogReader>> reader = LogReader::Open(directory, options);
-  if (!reader.ok()) return reader.status();
-  picture.report = (*reader)->recovery();
-  picture.locked = IsLocked(directory);
-  picture.last = (*reader)->limit();
-  absl::StatusOr<std::vector<SegmentInfo>> segments = (*reader)->Segments();
-  if (!segments.ok()) return segments.status();
-  picture.segments = *std::move(segments);
-  absl::StatusOr<std::vector<CursorInfo>> cursors = (*reader)->Cursors();
-  if (!cursors.ok()) return cursors.status();
-  picture.cursors = *std::move(cursors);
-  return picture;
-}
-
-std::string RecordsOf(const SegmentInfo& segment) {
-  if (segment.first > segment.last || segment.last == kNoSequence) return "-";
-  return absl::StrFormat("%d..%d", segment.first, segment.last);
-}
-
-void AppendTables(const Picture& picture, std::string* text) {
-  absl::StrAppendFormat(text, "\n%8s  %-8s  %24s  %14s  %s\n", "segment", "state", "records",
-                        "bytes", "file");
-  for (const SegmentInfo& segment : picture.segments) {
-    absl::StrAppendFormat(text, "%8d  %-8s  %24s  %14d  %s\n", segment.number,
-                          SegmentStateName(segment.state), RecordsOf(segment), segment.file_bytes,
-                          segment.file_name);
-  }
-  if (picture.cursors.empty()) return;
-  absl::StrAppendFormat(text, "\n%-24s  %-8s  %12s  %12s\n", "cursor", "state", "checkpoint",
-                        "behind");
-  for (const CursorInfo& cursor : picture.cursors) {
-    const uint64_t behind =
-        picture.last > cursor.checkpointed ? picture.last - cursor.checkpointed : 0;
-    absl::StrAppendFormat(text, "%-24s  %-8s  %12d  %12d\n", cursor.name,
-                          CursorFileStateName(cursor.state), cursor.checkpointed, behind);
-  }
-}
-
-std::string Text(const Picture& picture) {
+std::string Text(const Picture& picture, bool all) {
   const RecoveryReport& report = picture.report;
   std::string text;
   const auto line = [&](const char* name, const std::string& value) {
-    absl::StrAppendFormat(&text, "%-14s  %s\n", name, value);
+    absl::StrAppendFormat(&text, "%-14s %s\n", name, value);
   };
   line("log", picture.directory);
   line("state", std::string(picture.state()));
   line("records", picture.records() == 0 ? "none"
                                          : absl::StrFormat("%d (%d to %d)", picture.records(),
-                                                           report.first_retained, picture.last));
-  line("known durable", absl::StrFormat("up to %d", report.mark));
+                                                           picture.first, picture.last));
+  line("known durable", absl::StrFormat("up to %d", picture.mark));
+  line("size", absl::StrFormat("%s in %s", HumanBytes(static_cast<double>(picture.bytes())),
+                               Counted(picture.files(), "segment")));
   line("epoch", absl::StrFormat("%d", report.epoch));
   if (report.tail_bytes > 0) {
     line("torn tail", absl::StrFormat("%d bytes in segment %d from byte %d on", report.tail_bytes,
                                       report.tail_segment, report.tail_offset));
   }
-  for (const LostRange& lost : report.lost) line("lost", lost.ToString());
+  for (const LostRange& lost : report.lost) line("LOST", lost.ToString());
   for (const std::string& file : report.ignored_files) line("ignored file", file);
-  AppendTables(picture, &text);
+  AppendSegments(picture, all, &text);
+  if (!picture.cursors.empty()) text += "\n" + CursorTable(picture);
   return text;
 }
 
 nlohmann::ordered_json Document(const Picture& picture) {
   nlohmann::ordered_json segments = nlohmann::ordered_json::array();
-  for (const SegmentInfo& segment : picture.segments) {
-    segments.push_back({{"number", segment.number},
-                        {"file", segment.file_name},
-                        {"state", SegmentStateName(segment.state)},
-                        {"first", segment.first},
-                        {"last", segment.last},
-                        {"frames_end", segment.frames_end},
-                        {"bytes", segment.file_bytes}});
-  }
+  for (const SegmentInfo& segment : picture.segments) segments.push_back(SegmentJson(segment));
   nlohmann::ordered_json cursors = nlohmann::ordered_json::array();
-  for (const CursorInfo& cursor : picture.cursors) {
-    cursors.push_back({{"name", cursor.name},
-                       {"state", CursorFileStateName(cursor.state)},
-                       {"checkpointed", cursor.checkpointed},
-                       {"epoch", cursor.epoch}});
-  }
+  for (const CursorInfo& cursor : picture.cursors) cursors.push_back(CursorJson(picture, cursor));
   return {{"directory", picture.directory},
           {"open", picture.locked},
           {"records", picture.records()},
-          {"first", picture.report.first_retained},
+          {"first", picture.first},
           {"last", picture.last},
+          {"mark", picture.mark},
+          {"bytes", picture.bytes()},
           {"recovery", ReportJson(picture.report)},
           {"segments", std::move(segments)},
           {"cursors", std::move(cursors)}};
 }
 
-ExitCode Run(const std::vector<std::string>& words) {
-  const absl::StatusOr<Picture> picture = Look(words[0]);
+ExitCode Run(const Invocation& invocation) {
+  const std::string& directory = invocation.directory();
+  absl::StatusOr<std::unique_ptr<LogReader>> reader = OpenReader(directory);
+  if (!reader.ok()) return Fail(kName, reader.status());
+  if (invocation.Given("watch")) return Watch(kName, invocation, reader->get());
+  const absl::StatusOr<Picture> picture = LookAt(directory, reader->get());
   if (!picture.ok()) return Fail(kName, picture.status());
   Output output;
-  output.Write(absl::GetFlag(FLAGS_json) ? JsonDocument(Document(*picture)) : Text(*picture));
+  output.Write(invocation.On("json") ? JsonLine(Document(*picture))
+                                     : Text(*picture, invocation.On("all")));
   output.Flush();
   if (!output.status().ok()) return Fail(kName, output.status());
   return picture->report.lost.empty() ? ExitCode::kFine : ExitCode::kDamage;
@@ -163,13 +99,37 @@ Command StatCommand() {
       .name = kName,
       .arguments = "DIR",
       .summary = "show a log's extent, state, files and cursors",
-      .help =
-          R"(Reads only what a crash can have left undecided, so that it is quick; `millrace verify` reads all.
-Changes nothing. The exit code is 2 if damage was met.
-
-  --json  one document
-)",
-      .flags = {"json"},
+      .description =
+          "Reads only what a crash can have left undecided, so that it is quick; `millrace verify` "
+          "reads all. Changes nothing, beside a program that appends or not. The exit code is 2 if "
+          "damage was met.\n"
+          "With --watch it looks again and again, and shows how fast the log grows and how far "
+          "each cursor is behind: in place on a terminal, otherwise one line each time. Ends on "
+          "SIGINT or SIGTERM.",
+      .flags = {{.name = "all", .help = "list every segment, not only the newest"},
+                JsonFlag(),
+                {.kind = Flag::Kind::kDuration,
+                 .name = "watch",
+                 .argument = "INTERVAL",
+                 .help = "go on looking, this often",
+                 .implied = "1s"}},
+      .json = {{"directory", "as it was given"},
+               {"open", "whether a program has the log open"},
+               {"records", "how many there are"},
+               {"first", "number of the oldest record kept"},
+               {"last", "number of the newest one that can be read"},
+               {"mark", "highest number known durable"},
+               {"bytes", "of the segment files that hold them"},
+               {"recovery", "what opening found: outcome, lost, tail, epoch and more"},
+               {"segments", "number, file, state, first, last, frames_end, bytes of each"},
+               {"cursors", "name, state, checkpointed, epoch, lag_records of each"},
+               {"time",
+                "of --watch, which prints this, directory, open, first, last, mark, "
+                "records, bytes, segments (how many), cursors, and"},
+               {"records_per_second", "since the look before; null the first time"},
+               {"bytes_per_second", "the same, in bytes of segments"}},
+      .examples = {{"millrace stat /var/tmp/journal", "how it stands"},
+                   {"millrace stat --watch=5s /var/tmp/journal", "how it goes"}},
       .run = Run,
   };
 }

@@ -1,0 +1,25 @@
+// Goal: `millrace bench` measures every scenario. Method: runs the program that is
+// delivered, on real files.
+
+#include "gtest/gtest.h"
+#include "tests/cli_fixture.h"
+
+namespace millrace {
+namespace {
+
+using CliBenchTest = CliTest;
+
+TEST_F(CliBenchTest, BenchMeasuresEveryScenario) {
+  const Json bench =
+      JsonOf({"bench", "--json", "--seconds=0.2", "--rounds=1", "--dir=" + temp_.path()});
+  ASSERT_EQ(4u, bench["scenarios"].size());
+  for (const Json& scenario : bench["scenarios"]) {
+    ASSERT_FALSE(scenario["rows"].empty());
+    for (const Json& row : scenario["rows"]) {
+      EXPECT_GT(row["records_per_second_median"].get<double>(), 0) << row.dump();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,11 @@
+#include "tools/millrace/command.h"
+
+namespace millrace {
+
+std::vector<Command> AllCommands() {
+  return {AppendCommand(), CatCommand(),        TailCommand(),       StatCommand(),
+          VerifyCommand(), DumpCommand(),       CursorListCommand(), TrimCommand(),
+          BenchCommand(),  CompletionCommand(), ManCommand(),        HelpCommand()};
+}
+
+}  // namespace millrace
