@@ -156,28 +156,32 @@ bool FailsAfter(uint64_t allocations_that_succeed) {
   absl::Status status = producer.status();
   if (status.ok()) status = (*producer)->Append("small", kBuffered).status();
   const bool small = status.ok();
+  if (status.ok()) status = (*producer)->AppendAsync("ticket", kBuffered).status();
+  const bool ticket = status.ok();
   if (status.ok()) status = (*producer)->Append(payload, kBuffered).status();
   allocations_left = UINT64_MAX;
   EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status)) << status;
   // What failed has left nothing behind, neither a record nor credits taken.
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(log->Append(payload).ok());
   EXPECT_TRUE(log->Close(absl::Seconds(30)).ok());
-  EXPECT_EQ(log->last_durable(), 10u + small + status.ok());
+  EXPECT_EQ(log->last_durable(), 10u + small + ticket + status.ok());
   return !status.ok();
 }
 
 TEST(AllocationTest, EachFailedAllocationIsAnErrorThatPasses) {
   uint64_t failed = 0;
   while (FailsAfter(failed)) ASSERT_LT(++failed, 100u);
-  // The lane, its memory, the Producer, a chunk of each kind.
-  EXPECT_GE(failed, 4u);
+  // The lane, its memory, the Producer, a ticket's cell, a chunk of each kind.
+  EXPECT_GE(failed, 6u);
 }
+
+enum class Way { kLog, kProducer, kBatch, kTicket, kInTime };
 
 struct Load {
   const char* name;
   Durability durability;
   int appends;  // by all producers together
-  bool with_producer;
+  Way way;
 };
 
 class SteadyAppendTest : public testing::TestWithParam<Load> {
@@ -220,12 +224,24 @@ class SteadyAppendTest : public testing::TestWithParam<Load> {
 
   void Produce(const Load& load) {
     std::unique_ptr<Producer> producer;
-    if (load.with_producer) producer = log_->NewProducer().value();
+    if (load.way != Way::kLog) producer = log_->NewProducer().value();
     const std::string payload(128, 'x');
-    const AppendOptions options = {.durability = load.durability, .key = "key"};
+    AppendOptions options = {.durability = load.durability, .key = "key"};
+    if (load.way == Way::kInTime) options.timeout = absl::Hours(1);
+    const std::vector<NewRecord> batch(4, NewRecord{.payload = payload, .key = "key"});
     auto append = [&] {
-      return producer != nullptr ? producer->Append(payload, options).ok()
-                                 : log_->Append(payload, options).ok();
+      switch (load.way) {
+        case Way::kLog:
+          return log_->Append(payload, options).ok();
+        case Way::kBatch:
+          return producer->AppendBatch(batch, {.durability = load.durability}).ok();
+        case Way::kTicket: {
+          const auto ticket = producer->AppendAsync(payload, options);
+          return ticket.ok() && ticket->Wait().ok();
+        }
+        default:
+          return producer->Append(payload, options).ok();
+      }
     };
     // To know every part of the path, and to wait for space.
     for (int i = 0; i < load.appends / kProducers / 10; ++i) ASSERT_TRUE(append());
@@ -271,12 +287,18 @@ TEST_P(SteadyAppendTest, NeitherAllocatesNorLocks) {
 
 INSTANTIATE_TEST_SUITE_P(
     Loads, SteadyAppendTest,
-    testing::Values(Load{"BufferedProducer", Durability::kBuffered, 1000000, true},
-                    Load{"BufferedLog", Durability::kBuffered, 1000000, false},
-                    Load{"WrittenProducer", Durability::kWritten, 100000, true},
-                    Load{"WrittenLog", Durability::kWritten, 100000, false},
-                    Load{"DurableProducer", Durability::kDurable, 20000, true},
-                    Load{"DurableLog", Durability::kDurable, 20000, false}),
+    testing::Values(Load{"BufferedProducer", Durability::kBuffered, 1000000, Way::kProducer},
+                    Load{"BufferedLog", Durability::kBuffered, 1000000, Way::kLog},
+                    Load{"BufferedBatch", Durability::kBuffered, 200000, Way::kBatch},
+                    Load{"BufferedTicket", Durability::kBuffered, 40000, Way::kTicket},
+                    Load{"WrittenProducer", Durability::kWritten, 100000, Way::kProducer},
+                    Load{"WrittenLog", Durability::kWritten, 100000, Way::kLog},
+                    Load{"WrittenBatch", Durability::kWritten, 40000, Way::kBatch},
+                    Load{"WrittenTicket", Durability::kWritten, 40000, Way::kTicket},
+                    Load{"WrittenInTime", Durability::kWritten, 40000, Way::kInTime},
+                    Load{"DurableProducer", Durability::kDurable, 20000, Way::kProducer},
+                    Load{"DurableLog", Durability::kDurable, 20000, Way::kLog},
+                    Load{"DurableTicket", Durability::kDurable, 10000, Way::kTicket}),
     [](const testing::TestParamInfo<Load>& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -64,11 +64,30 @@ TEST_F(LogCloseTest, CallsAfterCloseAreCancelledByName) {
       log_->NewProducer().status(),
       log_->OpenCursor("d").status(),
       producer->Append("x").status(),
+      log_->TryAppend("x").status(),
+      log_->Append("x", {.timeout = absl::Hours(1)}).status(),
+      log_->Append("x", {.timeout = absl::ZeroDuration()}).status(),
+      log_->Append("x", {.durability = Durability::kBuffered, .when_full = WhenFull::kDropNewest})
+          .status(),
+      log_->AppendBatch(std::vector<NewRecord>(2)).status(),
+      log_->AppendAsync("x").status(),
+      log_->AppendBatchAsync(std::vector<NewRecord>(2)).status(),
+      log_->AppendBatchAsync(std::vector<NewRecord>(2), {},
+                             [](auto) { ADD_FAILURE() << "called"; }),
+      log_->Flush({.durability = Durability::kWritten, .timeout = absl::Hours(1)}),
+      log_->WaitDurable(2),
+      log_->TruncateAfter(0),
+      producer->TryAppend("x").status(),
+      producer->AppendBatch(std::vector<NewRecord>(2)).status(),
+      producer->AppendAsync("x").status(),
+      producer->WaitForAll(),
   };
   for (size_t i = 0; i < results.size(); ++i) {
     EXPECT_TRUE(absl::IsCancelled(results[i])) << i << ": " << results[i];
     EXPECT_NE(results[i].message().find(temp_.path().c_str()), absl::string_view::npos) << i;
+    EXPECT_FALSE(MayHaveBeenAppended(results[i])) << i;
   }
+  EXPECT_TRUE(log_->WaitDurable(1).ok());
   EXPECT_TRUE(cursor->Next().ok());
   EXPECT_TRUE(absl::IsCancelled(cursor->Next().status()));
 }
@@ -84,6 +103,43 @@ TEST_F(LogCloseTest, ProducersAndCursorsOutliveTheLog) {
   EXPECT_TRUE(absl::IsCancelled(cursor->Next().status()));
   EXPECT_TRUE(cursor->Commit(1).ok());
   EXPECT_TRUE(cursor->Checkpoint().ok());
+}
+
+TEST_F(LogCloseTest, TicketsAndTheirResultsOutliveTheLog) {
+  Open();
+  Ticket done = log_->AppendAsync("x").value();
+  Ticket withdrawn = log_->AppendAsync("y").value();
+  const bool in_time = withdrawn.Withdraw();
+  log_ = nullptr;
+  EXPECT_TRUE(done.Done());
+  EXPECT_EQ(done.Wait().value(), 1u);
+  EXPECT_FALSE(done.Withdraw());
+  EXPECT_EQ(absl::IsCancelled(withdrawn.Wait().status()), in_time);
+}
+
+// Whoever waits inside a call hears its result, or that the log is closed.
+TEST_F(LogCloseTest, CloseEndsEveryWait) {
+  Open();
+  StepGate gate(AppendStep::kCopied);
+  std::thread parked([&] {
+    StepGate::HoldThisThread();
+    EXPECT_EQ(log_->Append("admitted").value(), 1u);
+  });
+  gate.AwaitArrival();
+  std::vector<std::thread> waiters;
+  waiters.emplace_back([&] { EXPECT_TRUE(log_->WaitDurable(1).ok()); });
+  waiters.emplace_back([&] { EXPECT_TRUE(absl::IsCancelled(log_->WaitDurable(2))); });
+  waiters.emplace_back([&] {
+    const absl::Status status = log_->WaitDurable(3, absl::Hours(1));
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+    EXPECT_NE(status.message().find(temp_.path().c_str()), absl::string_view::npos);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(log_->Close(absl::ZeroDuration())));
+  gate.Open();
+  EXPECT_TRUE(log_->Close().ok());
+  parked.join();
+  for (std::thread& waiter : waiters) waiter.join();
 }
 
 TEST_F(LogCloseTest, WaitingCursorIsWokenByClose) {

@@ -12,9 +12,11 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
 #include "tests/temp_directory.h"
@@ -91,6 +93,9 @@ TEST_F(LogProcessTest, ForkedChildIsRefusedAndHarmsNothing) {
   auto cursor = log_->OpenCursor("reader", {.checkpoint_records = 100}).value();
   ASSERT_EQ(cursor->Next().value().record.payload, "before");
   ASSERT_TRUE(cursor->Commit(1).ok());
+  Ticket done = log_->AppendAsync("ticket").value();
+  ASSERT_EQ(done.Wait().value(), 2u);
+  const std::vector<NewRecord> batch(2);
   const int failed_check = InChild([&] {
     if (!absl::IsFailedPrecondition(log_->Append("child").status())) return 1;
     if (!absl::IsFailedPrecondition(producer->Append("child").status())) return 2;
@@ -102,17 +107,46 @@ TEST_F(LogProcessTest, ForkedChildIsRefusedAndHarmsNothing) {
     if (!absl::IsFailedPrecondition(log_->Close())) return 8;
     if (!absl::IsFailedPrecondition(cursor->Next().status())) return 9;
     if (!absl::IsFailedPrecondition(cursor->Checkpoint())) return 10;
+    if (!absl::IsFailedPrecondition(log_->TryAppend("child").status())) return 11;
+    if (!absl::IsFailedPrecondition(log_->AppendBatch(batch).status())) return 12;
+    if (!absl::IsFailedPrecondition(log_->AppendBatchAsync(batch).status())) return 13;
+    if (!absl::IsFailedPrecondition(log_->AppendAsync("child").status())) return 14;
+    if (!absl::IsFailedPrecondition(producer->WaitForAll())) return 15;
+    if (!absl::IsFailedPrecondition(log_->WaitDurable(2))) return 16;
+    if (!absl::IsFailedPrecondition(log_->TruncateAfter(0))) return 17;
+    if (!absl::IsFailedPrecondition(done.Wait().status())) return 18;
+    if (done.Withdraw()) return 19;
+    const AppendOptions in_time = {.timeout = absl::Seconds(1)};
+    if (!absl::IsFailedPrecondition(log_->Append("child", in_time).status())) return 20;
     // The destructors of what belongs to the parent do nothing.
     cursor.reset();
     log_.reset();
     producer.reset();
+    const Ticket dropped(std::move(done));
     return 0;
   });
   EXPECT_EQ(failed_check, 0);
   EXPECT_EQ(cursor->checkpointed(), 0u);
   EXPECT_TRUE(cursor->Checkpoint().ok());
-  EXPECT_EQ(producer->Append("after").value(), 2u);
+  EXPECT_EQ(done.Wait().value(), 2u);
+  EXPECT_EQ(producer->Append("after").value(), 3u);
   EXPECT_TRUE(log_->Close().ok());
+}
+
+TEST_F(LogProcessTest, ForkedChildCannotDecideAPendingTicket) {
+  Open();
+  std::vector<Ticket> tickets;
+  for (int i = 0; i < 100; ++i) tickets.push_back(log_->AppendAsync("x").value());
+  const int failed_check = InChild([&] {
+    for (Ticket& ticket : tickets) {
+      if (ticket.Withdraw()) return 1;
+      if (!absl::IsFailedPrecondition(ticket.Wait().status())) return 2;
+    }
+    tickets.clear();
+    return 0;
+  });
+  EXPECT_EQ(failed_check, 0);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(tickets[i].Wait().value(), i + 1u);
 }
 
 uint64_t ResidentBytes() {
