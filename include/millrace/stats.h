@@ -66,7 +66,7 @@ struct CursorStatus {
 // counts are each exact; together they may straddle a group.
 struct LogStats {
   uint64_t accepted = 0;      // records taken in
-  uint64_t acknowledged = 0;  // became as durable as was asked for
+  uint64_t acknowledged = 0;  // became as durable as was asked for; buffered ones: were written
   uint64_t failed = 0;        // will not: the log failed, or they were withdrawn
   uint64_t pending = 0;       // neither yet
   uint64_t withdrawn = 0;     // of the failed ones: after a deadline, or by Ticket::Withdraw
