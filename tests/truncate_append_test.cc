@@ -83,6 +83,8 @@ TEST_F(TruncateAppendTest, ClosedLogRefusesIt) {
 // Each append is durable when it returns, so the truncation to one's own predecessor that
 // follows always finds it, whatever others do.
 TEST_F(TruncateAppendTest, AppendsAndTruncationsOfManyThreadsTakeTurns) {
+  // Each truncation begins a segment, and segments would grow.
+  options_.segment_bytes = 64 << 10;
   Open();
   std::atomic<uint64_t> truncated{0};
   std::vector<std::thread> threads;
