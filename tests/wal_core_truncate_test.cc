@@ -1,7 +1,7 @@
 // Goal: a truncation drops exactly what follows the number it names, for good, and leaves
 // the log as it was when it is refused.
 // Method: WalCore over the simulated file system; every number of a log of several segments,
-// every failing call, and damage to what says that there was a truncation.
+// and every failing call.
 
 #include <cerrno>
 #include <memory>
@@ -9,69 +9,16 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "millrace/log_reader.h"
 #include "tests/sim_file_system.h"
-#include "tests/wal_core_fixture.h"
+#include "tests/wal_core_truncate_fixture.h"
 #include "wal/format.h"
 #include "wal/segment_name.h"
-#include "wal/superblock.h"
 #include "wal/wal_core.h"
 
 namespace millrace {
 namespace {
 
-using Payloads = std::vector<std::string>;
-
-class WalCoreTruncateTest : public WalCoreFixture {
- protected:
-  // Record s: its number, and enough bytes that six fill a segment.
-  static std::string Payload(SequenceNumber s) {
-    return "record " + std::to_string(s) + " " + std::string(1100, 'p');
-  }
-  // Commits records with the numbers up to `last`.
-  void CommitUpTo(SequenceNumber last) {
-    while (core_->last_durable() < last) Commit(Payload(core_->next_sequence()));
-  }
-  static Payloads UpTo(SequenceNumber last, const Payloads& then = {}) {
-    Payloads payloads;
-    for (SequenceNumber s = 1; s <= last; ++s) payloads.push_back(Payload(s));
-    payloads.insert(payloads.end(), then.begin(), then.end());
-    return payloads;
-  }
-  void Truncate(SequenceNumber last_to_keep) {
-    const absl::Status status = core_->TruncateAfter(last_to_keep);
-    ASSERT_TRUE(status.ok()) << status;
-    EXPECT_EQ(core_->last_durable(), last_to_keep);
-    EXPECT_EQ(core_->last_written(), last_to_keep);
-    EXPECT_EQ(core_->next_sequence(), last_to_keep + 1);
-  }
-  void AddBatch(int records) {
-    PendingFrame frame;
-    bodies_.push_back(std::make_unique<std::string>(4 * records, '\0'));  // all empty
-    frame.body = *bodies_.back();
-    frame.body_checksum = BodyChecksum(core_->body_seed(), frame.body);
-    frame.type = FrameType::kBatch;
-    frame.count = static_cast<uint16_t>(records);
-    ASSERT_TRUE(core_->Add(frame).ok());
-  }
-  Superblock LoadSuperblock() {
-    Superblock superblock;
-    EXPECT_EQ(*SuperblockFile::Load(core_->directory(), &superblock), HeaderStatus::kValid);
-    return superblock;
-  }
-  void FreshDisk() {
-    core_.reset();
-    disk_.KillProcess();
-    for (const std::string& name : disk_.FileNames(kDirectory)) {
-      disk_.DeleteFile(std::string(kDirectory) + "/" + name);
-    }
-  }
-  void DestroyHeaders(uint64_t segment) {
-    std::string bytes = *disk_.ReadFileBytes(Path(segment));
-    bytes.replace(0, kFramesOffset, kFramesOffset, '\0');
-    disk_.WriteFileBytes(Path(segment), bytes);
-  }
-};
+class WalCoreTruncateTest : public WalCoreTruncateFixture {};
 
 TEST_F(WalCoreTruncateTest, EveryNumberCanBeTheLastKept) {
   for (SequenceNumber s = 0; s <= 25; ++s) {
@@ -336,119 +283,6 @@ TEST_F(WalCoreTruncateTest, ACrashBeforeTheSuperblockIsRaisedKeepsTheEpochBase) 
   EXPECT_EQ(core_->epoch_base(), 8u);
   EXPECT_EQ(LoadSuperblock().epoch, 2u);
   EXPECT_EQ(LoadSuperblock().epoch_base, 8u);
-}
-
-// With the header gone, the superblock still says where the old epoch ends.
-TEST_F(WalCoreTruncateTest, DroppedRecordsStayDroppedWhenTheHeaderOrItsFileIsLost) {
-  for (const bool written : {false, true}) {
-    for (const bool deleted : {false, true}) {
-      FreshDisk();
-      Open();
-      CommitUpTo(20);
-      Truncate(8);
-      const uint64_t begun = core_->segments()->Find(9)->number;
-      if (written) Commit("new");
-      Crash();
-      if (deleted) {
-        disk_.DeleteFile(Path(begun));
-      } else {
-        DestroyHeaders(begun);
-      }
-      Open();
-      EXPECT_EQ(ReadAll(), UpTo(8, written && !deleted ? Payloads{"new"} : Payloads{}))
-          << report_.ToString();
-      EXPECT_EQ(core_->epoch(), 2u);
-      EXPECT_EQ(core_->epoch_base(), 8u);
-    }
-  }
-}
-
-TEST_F(WalCoreTruncateTest, LosingTheSuperblockLosesNothing) {
-  Open();
-  CommitUpTo(20);
-  Truncate(8);
-  Commit("new");
-  Crash();
-  disk_.DeleteFile(std::string(kDirectory) + "/LOG");
-  Open();
-  EXPECT_EQ(ReadAll(), UpTo(8, {"new"}));
-  EXPECT_EQ(core_->epoch_base(), 8u);
-  EXPECT_TRUE(report_.lost.empty()) << report_.ToString();
-}
-
-// Another process's reader hears of it, and gives what was written anew.
-TEST_F(WalCoreTruncateTest, AReaderOfTheDirectoryFollows) {
-  Open();
-  CommitUpTo(20);
-  LogReaderOptions options;
-  options.file_system = &disk_;
-  auto reader = LogReader::Open(kDirectory, options);
-  ASSERT_TRUE(reader.ok()) << reader.status();
-  const auto drain = [&reader] {
-    Payloads payloads;
-    for (auto entry = (*reader)->Next(); entry.ok(); entry = (*reader)->Next()) {
-      payloads.emplace_back(entry->record.payload);
-    }
-    return payloads;
-  };
-  EXPECT_EQ(drain().size(), 19u) << "the last is not known to be durable";
-  Truncate(8);
-  core_->ReleaseTrimmed();
-  ASSERT_TRUE((*reader)->Refresh().ok());
-  EXPECT_EQ((*reader)->limit(), 8u);
-  EXPECT_EQ((*reader)->next(), 9u);
-  Commit("new");
-  ASSERT_TRUE(core_->WriteIdleMark().ok());
-  ASSERT_TRUE((*reader)->Refresh().ok());
-  EXPECT_EQ(drain(), Payloads{"new"});
-}
-
-// Not even where the number is claimed durable, the record that got it is lost, and the one
-// that had it before stands right behind the cut.
-TEST_F(WalCoreTruncateTest, AReaderOfTheDirectoryDoesNotReadBehindTheCut) {
-  Open();
-  CommitUpTo(5);
-  Truncate(2);
-  LogReaderOptions options;
-  options.file_system = &disk_;
-  options.limit = LogReaderOptions::Limit::kReadable;
-  auto reader = LogReader::Open(kDirectory, options);
-  ASSERT_TRUE(reader.ok()) << reader.status();
-  EXPECT_EQ((*reader)->limit(), 2u);
-  Commit("new");
-  ASSERT_TRUE(core_->WriteIdleMark().ok());
-  const uint64_t begun = core_->segments()->Find(3)->number;
-  Crash();
-  std::string bytes = *disk_.ReadFileBytes(Path(begun));
-  bytes.replace(kFramesOffset, 2000, 2000, '\xaa');
-  disk_.WriteFileBytes(Path(begun), bytes);
-  reader = LogReader::Open(kDirectory, options);
-  ASSERT_TRUE(reader.ok()) << reader.status();
-  Payloads payloads;
-  for (auto entry = (*reader)->Next(); entry.ok(); entry = (*reader)->Next()) {
-    payloads.emplace_back(entry->kind == Entry::Kind::kLost ? "lost" : entry->record.payload);
-  }
-  EXPECT_EQ(payloads, UpTo(2, {"lost"}));
-}
-
-// Damage to the last record kept: it is lost, not dropped, and if it can be read another
-// time it is there.
-TEST_F(WalCoreTruncateTest, ADamagedRecordThatIsKeptStaysPartOfTheLog) {
-  Open();
-  CommitUpTo(20);
-  // Each is a group of its own.
-  const uint64_t step = FrameBytes(kGroupBodyBytes) + FrameBytes(Payload(3).size());
-  const uint64_t at = kFramesOffset + 3 * step - 8;
-  disk_.FlipBit(Path(1), at, 4);
-  Truncate(3);
-  Commit("new");
-  ASSERT_TRUE(core_->Close().ok());
-  Open();
-  EXPECT_EQ(ReadAll(), UpTo(2, {"lost 3..3", "new"}));
-  ASSERT_TRUE(core_->Close().ok());
-  disk_.FlipBit(Path(1), at, 4);
-  Open();
-  EXPECT_EQ(ReadAll(), UpTo(3, {"new"}));
 }
 
 }  // namespace
