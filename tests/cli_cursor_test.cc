@@ -123,7 +123,7 @@ TEST_F(CliCursorTest, DamagedCursorIsDeletedOnlyByForce) {
   EXPECT_EQ(kDamage, Move("1", {"--apply"}).exit_code);
   const ProgramResult refused = Millrace({"cursor", "delete", "--apply", log(), "billing"});
   EXPECT_EQ(kDamage, refused.exit_code);
-  ExpectContains(refused.errors, "--force removes it");
+  ExpectContains(refused.errors, "--force` removes it");
   const ProgramResult forced =
       Millrace({"cursor", "delete", "--apply", "--force", log(), "billing"});
   EXPECT_EQ(kFine, forced.exit_code) << forced.errors;
