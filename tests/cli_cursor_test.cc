@@ -154,7 +154,8 @@ TEST_F(CliCursorTest, KeysThatAreDocumentedAreThoseThatArePrinted) {
     std::vector<std::string> call = {"cursor", command, "--json", log(), "billing"};
     if (command == "move") call.push_back("1");
     const std::string help = Millrace({"cursor", command, "--help"}).output;
-    for (const auto& item : JsonOf(call).items()) ExpectContains(help, "\n  " + item.key() + " ");
+    const Json printed = JsonOf(call);
+    for (const auto& item : printed.items()) ExpectContains(help, "\n  " + item.key() + " ");
   }
 }
 

@@ -88,7 +88,8 @@ TEST_F(CliTruncateTest, MissingLogIsNotCreated) {
 
 TEST_F(CliTruncateTest, KeysThatAreDocumentedAreThoseThatArePrinted) {
   const std::string help = Millrace({"truncate", "--help"}).output;
-  for (const auto& item : JsonOf({"truncate", "--after=9", "--json", log()}).items()) {
+  const Json printed = JsonOf({"truncate", "--after=9", "--json", log()});
+  for (const auto& item : printed.items()) {
     ExpectContains(help, "\n  " + item.key() + " ");
   }
 }
