@@ -3,9 +3,10 @@
 namespace millrace {
 
 std::vector<Command> AllCommands() {
-  return {AppendCommand(), CatCommand(),        TailCommand(),       StatCommand(),
-          VerifyCommand(), DumpCommand(),       CursorListCommand(), TrimCommand(),
-          BenchCommand(),  CompletionCommand(), ManCommand(),        HelpCommand()};
+  return {AppendCommand(),       CatCommand(),  TailCommand(),       StatCommand(),
+          VerifyCommand(),       DumpCommand(), CursorListCommand(), CursorMoveCommand(),
+          CursorDeleteCommand(), TrimCommand(), TruncateCommand(),   BenchCommand(),
+          CompletionCommand(),   ManCommand(),  HelpCommand()};
 }
 
 }  // namespace millrace
