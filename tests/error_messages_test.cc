@@ -229,6 +229,7 @@ TEST_F(ErrorMessagesTest, AReaderNamesThePathAndTheLastRecord) {
   ExpectError(LogReader::Open(path_).status(), Code::kNotFound, {"no log in " + path_});
   const std::unique_ptr<Log> log = Open();
   ASSERT_TRUE(log->Append("x").ok());
+  ASSERT_TRUE(log->Close().ok());
   const std::unique_ptr<LogReader> reader = LogReader::Open(path_).value();
   ASSERT_TRUE(reader->Next().ok());
   ExpectError(reader->Next().status(), Code::kOutOfRange, {path_, "ends with record 1"});
