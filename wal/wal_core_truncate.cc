@@ -108,7 +108,8 @@ absl::Status WalCore::BeginEpoch(const Predecessor& predecessor, SequenceNumber 
   epoch_base_ = predecessor.last_sequence;
   next_ = last_to_keep + 1;
   last_written_ = last_durable_ = marked_ = last_to_keep;
-  supply_->Expect(NextFileBytes(), fill);
+  // As large as this one: it was not filled.
+  supply_->Expect(file_bytes, fill);
   return absl::OkStatus();
 }
 
