@@ -53,7 +53,7 @@ TEST_F(CursorTruncationTest, CursorThatWasShownDroppedRecordsIsSetBackAndTold) {
   EXPECT_TRUE(cursor->Commit(33).ok());
   writer_->AppendTo(40);
   ExpectRecords(*cursor, 34, 40, "'");
-  EXPECT_EQ(events_->text(), "");
+  EXPECT_EQ(events_->text(), "c set back 50 to 33; ");
 }
 
 TEST_F(CursorTruncationTest, CursorThatHadNotComeSoFarIsNotTold) {
@@ -66,6 +66,22 @@ TEST_F(CursorTruncationTest, CursorThatHadNotComeSoFarIsNotTold) {
   writer_->AppendTo(40);
   writer_->AppendTo(70);
   ExpectRecords(*cursor, 34, 70, "'");
+}
+
+// A cursor that follows one truncation may find the chain of the next one, of which the
+// watermarks say nothing yet.
+TEST_F(CursorTruncationTest, ChainThatIsAheadOfItsTruncationIsReadUpToWhatItKeeps) {
+  AppendTens(60);
+  const auto cursor = MustOpen();
+  ExpectRecords(*cursor, 1, 10);
+  Truncate(50);
+  writer_->BeginTruncation(30);
+  ExpectRecords(*cursor, 11, 30);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(cursor->Next(absl::Milliseconds(1)).status()));
+  writer_->PublishTruncation(30);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(cursor->Next(absl::ZeroDuration()).status()));
+  writer_->AppendTo(40);
+  ExpectRecords(*cursor, 31, 40, "''");
 }
 
 TEST_F(CursorTruncationTest, CommitsOfDroppedRecordsAreTakenBack) {

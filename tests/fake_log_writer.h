@@ -81,9 +81,14 @@ class FakeWriter {
 
   // Log::TruncateAfter, in its two halves: a new chain, which readers find once it is published.
   void TruncateAfter(SequenceNumber last) {
-    const auto dropped = Cut(last);
+    BeginTruncation(last);
+    PublishTruncation(last);
+  }
+  void BeginTruncation(SequenceNumber last) { dropped_ = Cut(last); }
+  void PublishTruncation(SequenceNumber last) {
     watermark->PublishTruncation(last, ++epoch_);
-    for (const auto& node : dropped) Delete(*node);
+    for (const auto& node : dropped_) Delete(*node);
+    dropped_.clear();
   }
 
   static constexpr SequenceNumber kRecordsPerSegment = 20;
@@ -146,7 +151,7 @@ class FakeWriter {
       node->Seal(ends_[highest], highest, next);
       next = node;
     }
-    segments->Replace(next);
+    segments->Replace(next, last);
     return dropped;
   }
 
@@ -157,6 +162,7 @@ class FakeWriter {
   Directory& directory_;
   SegmentBuilder segment_;
   Node node_;
+  std::vector<Node> dropped_;  // by the truncation that is under way
   uint64_t stored_ = 0;
   int64_t time_ns_ = 1'000'000'000;
   uint64_t epoch_ = 1;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "tests/temp_directory.h"
@@ -286,9 +287,13 @@ TEST_F(LogTest, RotationUsesSegmentsPreparedAhead) {
   options_.segment_bytes = options_.initial_segment_bytes = 64 << 10;
   Open();
   const std::string payload(1000, 'x');
-  for (int i = 0; i < 1000; ++i) Append(payload, Durability::kWritten);
-  const LogStats stats = log_->stats();
-  EXPECT_GT(stats.rotations, 10u);
+  // On a busy machine the thread that prepares may come too late for quite some of them.
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  LogStats stats;
+  while ((stats = log_->stats()).prepared_segments == 0 && absl::Now() < deadline) {
+    for (int i = 0; i < 500; ++i) Append(payload, Durability::kWritten);
+  }
+  EXPECT_GT(stats.rotations, 2u);
   EXPECT_GT(stats.prepared_segments, 0u);
   EXPECT_LT(stats.prepared_segments, stats.rotations);  // never before the first
 }

@@ -86,6 +86,17 @@ absl::StatusOr<std::unique_ptr<CursorFile>> OpenFileOf(
   return file;
 }
 
+// A crash may have come between a truncation and the checkpoints that it lowers. They are lowered
+// durably before another epoch begins, which would not know where this one began. False if that
+// failed: it counts as lowered all the same, and each truncation tries again.
+bool LowerFile(Directory& directory, const LogId& log_id, std::string_view name,
+               const CursorCheckpoint& to, SharedCheckpoints* shared) {
+  // Never made here.
+  absl::StatusOr<std::unique_ptr<CursorFile>> file = CursorFile::Open(
+      directory, log_id, name, absl::NotFoundError("the file was removed"), shared);
+  return file.ok() && (*file)->Write(to).ok();
+}
+
 }  // namespace
 
 absl::Status RegisterCursors(Directory& directory, const LogId& log_id, const LogExtent& extent,
@@ -96,8 +107,13 @@ absl::Status RegisterCursors(Directory& directory, const LogId& log_id, const Lo
   registry.AddEpoch(extent.epoch, extent.epoch_base);
   for (const StoredCursor& cursor : *cursors) {
     if (cursor.BelongsTo(log_id)) {
-      const SequenceNumber counted = registry.Counted(cursor.name, cursor.checkpoint).committed;
-      registry.Set(cursor.name, std::min(counted, extent.last), cursor.checkpoint.committed);
+      const SequenceNumber written = cursor.checkpoint.committed;
+      const SequenceNumber counted =
+          std::min(registry.Counted(cursor.name, cursor.checkpoint).committed, extent.last);
+      const bool is_lowered =
+          counted < written && LowerFile(directory, log_id, cursor.name,
+                                         {.epoch = extent.epoch, .committed = counted}, shared);
+      registry.Set(cursor.name, counted, is_lowered ? counted : written);
     } else if (cursor.status != HeaderStatus::kValid) {
       registry.Set(cursor.name, kNoSequence);
     }

@@ -108,7 +108,7 @@ CursorState::Step CursorState::ReadOne() {
     case RecordReader::Kind::kAtLimit:
       break;
   }
-  const SequenceNumber limit = context_.watermark->last_durable();
+  const SequenceNumber limit = std::min(context_.watermark->last_durable(), kept_);
   if (limit < reader_->next_sequence()) return Step::kNothing;
   limit_ = limit;
   return Step::kAgain;
@@ -142,8 +142,10 @@ absl::Status CursorState::Await(absl::Duration timeout) {
     if (!found.ok()) return found.status();
     if (*found) return absl::OkStatus();
     if (!deadline.has_value()) deadline = DeadlineAfter(timeout);
-    const Watermark::Wait wait =
-        context_.watermark->WaitDurable(reader_->next_sequence(), seen_, *deadline);
+    // Behind what is kept nothing comes before the truncation is published.
+    const SequenceNumber next = reader_->next_sequence();
+    const Watermark::Wait wait = context_.watermark->WaitDurable(
+        next <= kept_ ? next : kMaxSequence, seen_, *deadline);
     if (wait != Watermark::Wait::kReached && wait != Watermark::Wait::kTruncated) {
       return EndOfWait(wait);
     }
@@ -261,7 +263,11 @@ absl::StatusOr<std::span<const Entry>> CursorState::Peek(size_t n) {
 
 void CursorState::ReadFrom(SequenceNumber next, const ReadPosition& from) {
   read_.reset();
-  reader_.emplace(*context_.directory, context_.log_id, context_.segments->Find(next), next,
+  SegmentList::Place place = context_.segments->FindPlace(next);
+  // Ahead of what was published: what the watermarks say is of the chain before.
+  kept_ = place.truncations != seen_ ? place.kept : kMaxSequence;
+  limit_ = std::min(limit_, kept_);
+  reader_.emplace(*context_.directory, context_.log_id, std::move(place.node), next,
                   context_.first_retained());
   reader_->UseHint(from);
 }

@@ -126,10 +126,6 @@ absl::Status LogCore::Start(FileSystem& file_system) {
   status = RegisterCursors(core_->directory(), core_->log_id(), extent, cursors_,
                            shared_checkpoints_.get());
   if (!status.ok()) return status;
-  // A crash may have come between a truncation and the checkpoints that it lowers. They are lowered
-  // durably before another epoch begins, which would not know where this one began. Where that
-  // fails they still count as lowered, and each truncation tries again.
-  cursors_.Truncate(last, core_->epoch()).IgnoreError();
   Committer::Parts parts = {core_.get(),
                             &queue_,
                             &chunks_,

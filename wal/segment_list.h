@@ -97,18 +97,35 @@ class SegmentList {
     return first_;
   }
 
-  // The last segment whose first record is not after `s`; the first one if all are.
-  std::shared_ptr<SegmentNode> Find(SequenceNumber s) const {
-    std::shared_ptr<SegmentNode> node = First();
-    while (node->sealed() && node->next()->first_sequence <= s) node = node->next();
-    return node;
-  }
+  // A place in the chain, and which chain it is.
+  struct Place {
+    std::shared_ptr<SegmentNode> node;
+    uint64_t truncations = 0;  // how often the chain was replaced
+    // What the last one kept. A chain is replaced shortly before its truncation is published:
+    // until then watermarks are those of the chain before, and hold here only up to this.
+    SequenceNumber kept = kMaxSequence;
+  };
 
-  // What is found from now on is the chain from `first` on. Who holds a node of the
-  // old one goes on in that.
-  void Replace(std::shared_ptr<SegmentNode> first) {
+  // The last segment whose first record is not after `s`; the first one if all are.
+  Place FindPlace(SequenceNumber s) const {
+    Place place;
+    {
+      MutexLock lock(&mu_);
+      place = {first_, truncations_, kept_};
+    }
+    std::shared_ptr<SegmentNode>& node = place.node;
+    while (node->sealed() && node->next()->first_sequence <= s) node = node->next();
+    return place;
+  }
+  std::shared_ptr<SegmentNode> Find(SequenceNumber s) const { return FindPlace(s).node; }
+
+  // What is found from now on is the chain from `first` on, in which a truncation kept the records
+  // up to `kept`. Who holds a node of the old one goes on in that.
+  void Replace(std::shared_ptr<SegmentNode> first, SequenceNumber kept) {
     MutexLock lock(&mu_);
     first_.swap(first);
+    ++truncations_;
+    kept_ = kept;
   }
 
   // Takes the sealed segments whose records are all below `s` off the front.
@@ -126,6 +143,8 @@ class SegmentList {
  private:
   mutable Mutex mu_;
   std::shared_ptr<SegmentNode> first_ ABSL_GUARDED_BY(mu_);
+  uint64_t truncations_ ABSL_GUARDED_BY(mu_) = 0;
+  SequenceNumber kept_ ABSL_GUARDED_BY(mu_) = kMaxSequence;
 };
 
 }  // namespace millrace
