@@ -122,9 +122,12 @@ std::optional<std::string> LogModel::Reopen(Survivors survivors, const RecoveryR
 void ModelCursor::Truncate(SequenceNumber last_to_keep) {
   lowest = std::min(lowest, last_to_keep);
   highest = std::min(highest, last_to_keep);
-  if (delivered > last_to_keep || committed > last_to_keep) {
-    untold_truncation = std::min(last_to_keep, untold_truncation.value_or(last_to_keep));
+  if (untold_truncation.has_value()) {
+    untold_truncation = std::min(last_to_keep, *untold_truncation);
+  } else if (std::max({shown, delivered, committed}) > last_to_keep) {
+    untold_truncation = last_to_keep;
   }
+  shown = std::min(shown, last_to_keep);
   delivered = std::min(delivered, last_to_keep);
   committed = std::min(committed, last_to_keep);
   checkpointed = std::min(checkpointed, last_to_keep);

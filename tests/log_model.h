@@ -98,6 +98,7 @@ struct ModelCursor {
   SequenceNumber highest = kNoSequence;
 
   // Of the open cursor, exact.
+  SequenceNumber shown = kNoSequence;  // the highest ever, peeked ones included
   SequenceNumber delivered = kNoSequence;
   SequenceNumber committed = kNoSequence;
   SequenceNumber checkpointed = kNoSequence;
@@ -105,6 +106,10 @@ struct ModelCursor {
   std::optional<SequenceNumber> untold_truncation;
 
   SequenceNumber next() const { return delivered + 1; }
+  void Delivered(SequenceNumber s) {
+    delivered = s;
+    shown = std::max(shown, s);
+  }
 
   void Checkpointed(SequenceNumber s) {
     on_disk = OnDisk::kPresent;

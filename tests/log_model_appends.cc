@@ -48,6 +48,12 @@ void DrawOptions(ModelRun& run, Waits waits, DrawnAppend* append) {
     options.timeout = choices.Of(
         {absl::ZeroDuration(), absl::Microseconds(20), absl::Seconds(60), -absl::Seconds(1)});
   }
+  if (run.writer_held && options.when_full == WhenFull::kWait) {
+    options.timeout = choices.Of({absl::ZeroDuration(), absl::Microseconds(20)});
+  }
+  if (run.writer_held && waits == Waits::kForResult) {
+    options.timeout = choices.Of({absl::ZeroDuration(), absl::Microseconds(20)});
+  }
   if (!run.producers.empty() && choices.OneIn(2)) {
     append->producer = &run.producers[choices.Below(run.producers.size())];
   }
@@ -86,6 +92,7 @@ bool WasKept(ModelRun& run, const DrawnAppend& append) {
   }
   run.counters.dropped += append.count();
   run.Describe("-> dropped");
+  ++run.tally.dropped;
   return false;
 }
 
@@ -103,6 +110,7 @@ void CheckError(ModelRun& run, const DrawnAppend& append, const absl::Status& st
   run.Describe(absl::StrCat("-> ", absl::StatusCodeToString(status.code()),
                             in_log ? ", may be in the log" : ""));
   if (absl::IsDeadlineExceeded(status) && options.timeout != absl::InfiniteDuration()) {
+    ++run.tally.timed_out;
     if (in_log) {
       Accept(run, append);
     } else {
@@ -114,6 +122,7 @@ void CheckError(ModelRun& run, const DrawnAppend& append, const absl::Status& st
   }
   if (absl::IsResourceExhausted(status) && options.when_full == WhenFull::kFail && !in_log &&
       !status.GetPayload("millrace.errno").has_value()) {
+    ++run.tally.refused;
     return;
   }
   if (!run.ExpectOk("the append", status) && in_log) Accept(run, append);
@@ -258,6 +267,11 @@ void RunNewProducer(ModelRun& run) {
   }
 }
 
+constexpr ModelOperation kSteps[] = {
+    {"Append", 1, RunAppend},
+    {"AppendAsync with a callback", 1, RunAppendAsync},
+};
+
 constexpr ModelOperation kOperations[] = {
     {"Append", 150, RunAppend},
     {"AppendAsync with a callback", 120, RunAppendAsync},
@@ -266,6 +280,7 @@ constexpr ModelOperation kOperations[] = {
 
 }  // namespace
 
+std::span<const ModelOperation> RecordSteps() { return kSteps; }
 std::span<const ModelOperation> AppendOperations() { return kOperations; }
 
 }  // namespace millrace

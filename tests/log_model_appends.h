@@ -34,6 +34,10 @@ enum class Waits : uint8_t { kForResult, kForSpaceOnly };
 DrawnAppend DrawRecord(ModelRun& run, Waits waits);
 DrawnAppend DrawBatch(ModelRun& run, Waits waits);
 
+// Those that a run may do while the writer is held.
+std::span<const ModelOperation> RecordSteps();
+std::span<const ModelOperation> TicketSteps();
+
 // Compares what a blocking append returned, and enters it into the model.
 void CheckAppend(ModelRun& run, const DrawnAppend& append, absl::StatusOr<SequenceNumber> result);
 // As above, for one whose result is still to come: null if there will be none.

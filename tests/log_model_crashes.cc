@@ -31,6 +31,7 @@ void RunKill(ModelRun& run) {
   const Survivors survivors =
       run.disk_may_fail || run.failure.has_value() ? Survivors::kDurable : Survivors::kWritten;
   run.disk_may_fail = true;
+  ++run.tally.kills;
   run.disk.KillProcess();
   run.Reopen(survivors);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace millrace {
 namespace {
@@ -21,9 +22,11 @@ constexpr size_t kMostOpen = 3;
 constexpr bool kOpeningSyncsCheckpoint = false;
 
 CursorStart DrawStart(ModelRun& run) {
-  switch (run.choices.Below(4)) {
+  switch (run.choices.Below(5)) {
     case 0:
       return CursorStart::Latest();
+    case 2:
+      return CursorStart::AtTime(absl::Now() - absl::Microseconds(run.choices.Below(10'000)));
     case 1:
       return CursorStart::At(run.choices.Below(run.model.last() + 4));
     default:
@@ -46,9 +49,13 @@ Bounds StartBounds(const ModelRun& run, const CursorStart& start) {
       const SequenceNumber committed = std::max<SequenceNumber>(start.sequence, 1) - 1;
       return {committed, committed};
     }
-    default:
+    case CursorStart::Kind::kLatest:
       return {model.durable(), model.last()};
+    case CursorStart::Kind::kTime:
+      break;
   }
+  // When they were written only the log knows.
+  return {model.first_retained() - 1, model.last()};
 }
 
 void CheckOpenError(ModelRun& run, ModelCursor& cursor, const CursorStart& start,
@@ -82,7 +89,7 @@ void OpenOne(ModelRun& run, const std::string& name) {
   ModelCursor& cursor = run.model_cursors[name];
   CursorOptions options;
   options.start = DrawStart(run);
-  options.checkpoint_records = run.choices.Of({uint64_t{50}, uint64_t{1}, uint64_t{7}});
+  options.checkpoint_records = run.choices.Of({uint64_t{0}, uint64_t{1}, uint64_t{7}});
   options.checkpoint_interval =
       run.choices.OneIn(4) ? absl::ZeroDuration() : absl::InfiniteDuration();
   run.Describe(absl::StrCat(name, ", start kind ", static_cast<int>(options.start.kind), " at ",
@@ -105,12 +112,8 @@ void OpenOne(ModelRun& run, const std::string& name) {
   }
   // A new one does not begin before its record is durable.
   if (!as_before) run.model.KnowDurable(at);
-  cursor.delivered = cursor.committed = cursor.checkpointed = at;
-  if (as_before && !kOpeningSyncsCheckpoint) {
-    cursor.highest = at;
-  } else {
-    cursor.Checkpointed(at);
-  }
+  cursor.shown = cursor.delivered = cursor.committed = cursor.checkpointed = at;
+  if (!as_before || kOpeningSyncsCheckpoint) cursor.Checkpointed(at);
   cursor.untold_truncation.reset();
   run.cursors.push_back({name, options, *std::move(opened)});
   CheckPosition(run, run.cursors.back());
@@ -149,7 +152,7 @@ void RunCloseCursor(ModelRun& run) {
   run.Describe(open.name);
   ModelCursor& cursor = run.ModelOf(open);
   open.cursor = nullptr;
-  if (cursor.committed != cursor.checkpointed && !cursor.untold_truncation.has_value()) {
+  if (cursor.committed != cursor.checkpointed) {
     if (run.disk_may_fail) {
       cursor.CheckpointInDoubt(cursor.committed);
     } else {
@@ -267,6 +270,7 @@ void CheckEntry(ModelRun& run, const OpenModelCursor& open, const Entry& entry) 
                                             ", record ", entry.record.sequence));
     }
     cursor.untold_truncation.reset();
+    ++run.tally.truncated_entries;
     return;
   }
   if (entry.kind == Entry::Kind::kLost) {
@@ -277,7 +281,8 @@ void CheckEntry(ModelRun& run, const OpenModelCursor& open, const Entry& entry) 
                                      run.model.first_retained()),
                         lost.ToString());
     }
-    cursor.delivered = lost.last;
+    ++run.tally.trimmed_entries;
+    cursor.Delivered(lost.last);
     return;
   }
   if (entry.record.sequence != next) {
@@ -289,7 +294,7 @@ void CheckEntry(ModelRun& run, const OpenModelCursor& open, const Entry& entry) 
   }
   // Readers are shown nothing that a power cut could take back.
   run.model.KnowDurable(next);
-  cursor.delivered = next;
+  cursor.Delivered(next);
 }
 
 void CheckNoEntry(ModelRun& run, const OpenModelCursor& open, const absl::Status& status) {

@@ -64,6 +64,7 @@ void ModelRun::ArmError() {
 // What was told to fail no longer does, but for a power cut that is under way.
 void ModelRun::Calm() {
   if (!disk.powered()) {
+    ++tally.power_cuts;
     disk.PowerOn(choices.Below(uint64_t{1} << 62));
     crash_armed_ = false;
   }
@@ -151,8 +152,10 @@ bool ModelRun::TryOpen(Survivors* survivors) {
     if (ErrorHits() > 0) *survivors = Survivors::kNamed;
     log = *std::move(opened);
     exists_ = true;
+    ++tally.openings;
     return true;
   }
+  ++tally.failed_openings;
   if (!ExplainsFailedOpen(opened.status(), survivors)) {
     Differ("Log::Open succeeds", opened.status().ToString());
   }

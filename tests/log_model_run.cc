@@ -32,8 +32,9 @@ SimOptions DrawDisk(ModelChoices& choices) {
 const std::vector<ModelOperation>& AllOperations() {
   static const auto* const kAll = [] {
     auto* all = new std::vector<ModelOperation>;
-    for (const auto& some : {AppendOperations(), TicketOperations(), LogOperations(),
-                             CursorOperations(), SeekOperations(), LifecycleOperations()}) {
+    for (const auto& some :
+         {AppendOperations(), TicketOperations(), BurstOperations(), LogOperations(),
+          CursorOperations(), SeekOperations(), LifecycleOperations()}) {
       all->insert(all->end(), some.begin(), some.end());
     }
     return all;
@@ -48,6 +49,53 @@ uint64_t TotalWeight() {
 }
 
 }  // namespace
+
+namespace {
+
+using Tally = ModelRun::Tally;
+
+struct NamedTally {
+  const char* name;
+  uint64_t Tally::*count;
+};
+
+constexpr NamedTally kTallies[] = {
+    {"openings", &Tally::openings},
+    {"failed openings", &Tally::failed_openings},
+    {"power cuts", &Tally::power_cuts},
+    {"kills", &Tally::kills},
+    {"failures", &Tally::failures},
+    {"refused", &Tally::refused},
+    {"dropped", &Tally::dropped},
+    {"withdrawn", &Tally::withdrawn},
+    {"timed out", &Tally::timed_out},
+    {"trims", &Tally::trims},
+    {"truncations", &Tally::truncations},
+    {"trimmed entries", &Tally::trimmed_entries},
+    {"truncated entries", &Tally::truncated_entries},
+};
+
+}  // namespace
+
+void ModelRun::Tally::Add(const Tally& other) {
+  for (const NamedTally& named : kTallies) this->*named.count += other.*named.count;
+}
+
+std::string ModelRun::Tally::Missing() const {
+  std::string missing;
+  for (const NamedTally& named : kTallies) {
+    if (this->*named.count == 0) absl::StrAppend(&missing, named.name, "; ");
+  }
+  return missing;
+}
+
+std::string ModelRun::Tally::ToString() const {
+  std::string text;
+  for (const NamedTally& named : kTallies) {
+    absl::StrAppend(&text, text.empty() ? "" : ", ", this->*named.count, " ", named.name);
+  }
+  return text;
+}
 
 ModelRun::ModelRun(ModelChoices model_choices, ModelFault* model_fault)
     : choices(model_choices), disk(DrawDisk(choices)), fault(*model_fault) {
@@ -88,11 +136,15 @@ void ModelRun::Perform() {
     if (draw < operation.weight) break;
     draw -= operation.weight;
   }
-  ++performed_;
-  while (notes_.size() > kShownNotes) notes_.pop_front();
-  Note(absl::StrCat("#", performed_, " ", std::string(chosen->name)));
+  NextStep(chosen->name);
   chosen->run(*this);
   if (!differs()) AfterOperation();
+}
+
+void ModelRun::NextStep(std::string_view name) {
+  ++performed_;
+  while (notes_.size() > kShownNotes) notes_.pop_front();
+  Note(absl::StrCat("#", performed_, " ", std::string(name)));
 }
 
 void ModelRun::AfterOperation() {
@@ -137,6 +189,7 @@ bool ModelRun::StateExplains(const absl::Status& status) {
   if (!DiskExplains(status)) return false;
   Note(absl::StrCat("the log has failed: ", status.message()));
   failure = status;
+  ++tally.failures;
   failed_operations_ = 0;
   return true;
 }

@@ -112,13 +112,39 @@ class ModelRun {
     uint64_t dropped = 0;
   } counters;
 
+  // How often what is rare has happened; for the test to see that it does.
+  struct Tally {
+    uint64_t openings = 0;
+    uint64_t failed_openings = 0;
+    uint64_t power_cuts = 0;
+    uint64_t kills = 0;
+    uint64_t failures = 0;
+    uint64_t refused = 0;
+    uint64_t dropped = 0;
+    uint64_t withdrawn = 0;
+    uint64_t timed_out = 0;
+    uint64_t trims = 0;
+    uint64_t truncations = 0;
+    uint64_t trimmed_entries = 0;
+    uint64_t truncated_entries = 0;
+    void Add(const Tally& other);
+    // The names of those that are 0.
+    std::string Missing() const;
+    std::string ToString() const;
+  } tally;
+
   enum class State : uint8_t { kOpen, kClosed } state = State::kOpen;
   // The disk was told to fail, so calls may.
   bool disk_may_fail = false;
   std::optional<absl::Status> failure;  // the log's first error
 
+  // The writer is held inside a call to the disk: what waits for it must give up in time.
+  bool writer_held = false;
+
   // Says what the present operation does; shown if it, or one soon after, finds a difference.
   void Note(std::string text) { notes_.push_back(std::move(text)); }
+  // Begins another operation inside of the present one.
+  void NextStep(std::string_view name);
   // Adds to the last note.
   void Describe(std::string text);
   // Ends the run.
@@ -183,6 +209,7 @@ struct ModelOperation {
 
 std::span<const ModelOperation> AppendOperations();
 std::span<const ModelOperation> TicketOperations();
+std::span<const ModelOperation> BurstOperations();
 std::span<const ModelOperation> LogOperations();
 std::span<const ModelOperation> CursorOperations();
 std::span<const ModelOperation> SeekOperations();

@@ -47,6 +47,7 @@ ModelChoices ChoicesOf(uint64_t run) {
 struct Outcome {
   std::string difference;  // empty: none
   uint64_t operations = 0;
+  ModelRun::Tally tally;
 };
 
 // Performs runs until `operations` are done or one differs.
@@ -62,6 +63,7 @@ Outcome PerformRuns(uint64_t operations, ModelFault& fault, std::atomic<uint64_t
     const std::optional<std::string> difference =
         run.Run(std::min(length, operations - outcome.operations));
     outcome.operations += run.performed();
+    outcome.tally.Add(run.tally);
     if (!difference.has_value()) continue;
     outcome.difference = "seed " + std::to_string(settings.seed) + ", run " +
                          std::to_string(number) + ", " + *difference;
@@ -87,8 +89,10 @@ TEST(LogModelTest, LogAgreesWithModelThroughCrashesAndReopenings) {
   for (std::thread& thread : threads) thread.join();
   uint64_t operations = 0;
   uint64_t differences = 0;
+  ModelRun::Tally tally;
   for (const Outcome& outcome : outcomes) {
     operations += outcome.operations;
+    tally.Add(outcome.tally);
     if (outcome.difference.empty()) continue;
     ++differences;
     ADD_FAILURE() << outcome.difference;
@@ -100,6 +104,11 @@ TEST(LogModelTest, LogAgreesWithModelThroughCrashesAndReopenings) {
               static_cast<unsigned long long>(next_run.load(std::memory_order_relaxed) -
                                               settings.first_run),
               static_cast<unsigned long long>(differences));
+  std::printf("%s\n", tally.ToString().c_str());
+  // Without these the operations would have shown less than they seem to.
+  if (differences == 0) {
+    EXPECT_EQ(tally.Missing(), "");
+  }
 }
 
 class ModelFindsFaultTest : public testing::TestWithParam<size_t> {};

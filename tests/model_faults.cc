@@ -120,8 +120,11 @@ constexpr NamedModelFault kFaults[] = {
     {"BitFlips", Make<BitFlips>},
     {"NumberIsOffByOne", Make<NumberIsOffByOne>},
     {"AcknowledgesTooSoon", Make<AcknowledgesTooSoon>},
+    {"BatchLosesRecord", Make<BatchLosesRecord>},
     {"CursorSkipsEntry", Make<CursorSkipsEntry>},
     {"CheckpointIsLost", Make<CheckpointIsLost>},
+    {"TruncationIsForgotten", Make<TruncationIsForgotten>},
+    {"CounterMissesOne", Make<CounterMissesOne>},
 };
 
 }  // namespace
