@@ -17,10 +17,6 @@ using OnDisk = ModelCursor::OnDisk;
 constexpr const char* kNames[] = {"a", "b", "cursor-3", "D.4"};
 constexpr size_t kMostOpen = 3;
 
-// A checkpoint that was written and never synced is shown by an opening in the same boot, and lost
-// by a power cut after it. False: the model lets that pass.
-constexpr bool kOpeningSyncsCheckpoint = false;
-
 CursorStart DrawStart(ModelRun& run) {
   switch (run.choices.Below(5)) {
     case 0:
@@ -113,7 +109,7 @@ void OpenOne(ModelRun& run, const std::string& name) {
   // A new one does not begin before its record is durable.
   if (!as_before) run.model.KnowDurable(at);
   cursor.shown = cursor.delivered = cursor.committed = cursor.checkpointed = at;
-  if (!as_before || kOpeningSyncsCheckpoint) cursor.Checkpointed(at);
+  cursor.Checkpointed(at);
   cursor.untold_truncation.reset();
   run.cursors.push_back({name, options, *std::move(opened)});
   CheckPosition(run, run.cursors.back());
@@ -225,9 +221,7 @@ void RunCheckpoint(ModelRun& run) {
   if (run.fault.SwallowsCheckpoint()) return cursor.Checkpointed(cursor.committed);
   const absl::Status status = open->cursor->Checkpoint();
   if (status.ok()) {
-    if (kOpeningSyncsCheckpoint || cursor.committed != cursor.checkpointed) {
-      cursor.Checkpointed(cursor.committed);
-    }
+    cursor.Checkpointed(cursor.committed);
     CheckPosition(run, *open);
     return;
   }
