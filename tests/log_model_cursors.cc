@@ -221,7 +221,8 @@ void RunCheckpoint(ModelRun& run) {
   if (run.fault.SwallowsCheckpoint()) return cursor.Checkpointed(cursor.committed);
   const absl::Status status = open->cursor->Checkpoint();
   if (status.ok()) {
-    cursor.Checkpointed(cursor.committed);
+    // Nothing is written otherwise, and a Reset that failed stays in doubt.
+    if (cursor.committed != cursor.checkpointed) cursor.Checkpointed(cursor.committed);
     CheckPosition(run, *open);
     return;
   }
