@@ -116,7 +116,6 @@ void CheckError(ModelRun& run, const DrawnAppend& append, const absl::Status& st
     } else {
       // Refused for want of space, or accepted and withdrawn.
       run.counters.in_doubt += append.count();
-      run.counters.withdrawn_in_doubt += append.count();
     }
     return;
   }
@@ -125,7 +124,10 @@ void CheckError(ModelRun& run, const DrawnAppend& append, const absl::Status& st
     ++run.tally.refused;
     return;
   }
-  if (!run.ExpectOk("the append", status) && in_log) Accept(run, append);
+  if (!run.ExpectOk("the append", status) && in_log) {
+    Accept(run, append);
+    run.counters.failed += append.count();
+  }
 }
 
 }  // namespace
@@ -195,6 +197,7 @@ void CheckAppend(ModelRun& run, const DrawnAppend& append, absl::StatusOr<Sequen
   if (!WasKept(run, append)) return;
   const SequenceNumber first = Accept(run, append);
   const bool buffered = append.options.durability == Durability::kBuffered;
+  if (!buffered) run.counters.acknowledged += append.count();
   const SequenceNumber number = buffered ? kNoSequence : first;
   if (*result != number) {
     return run.Differ(absl::StrCat("the append returns ", number), absl::StrCat(*result));

@@ -103,13 +103,13 @@ void ModelRun::LetGo() {
 // After Close every append is resolved.
 void ModelRun::ResolveAll() {
   TakeCallbacks();
-  for (const PendingResult& append : pending) {
+  for (PendingResult& append : pending) {
     if (differs()) break;
     if (!append.ticket.has_value()) {
       Differ(absl::StrCat("the callback of id ", append.id, " is called before Close returns"),
              "it was not");
     } else {
-      Resolve(append, append.ticket->Wait(absl::ZeroDuration()));
+      Resolve(&append, append.ticket->Wait(absl::ZeroDuration()));
     }
   }
   pending.clear();

@@ -189,7 +189,12 @@ void RunStats(ModelRun& run) {
   if (stats.accepted != stats.acknowledged + stats.failed + stats.pending) {
     return run.Differ("accepted = acknowledged + failed + pending", found);
   }
-  if (stats.withdrawn > stats.failed) return run.Differ("withdrawn ones have failed", found);
+  const uint64_t least_failed = counters.failed + stats.withdrawn;
+  if (stats.failed < least_failed || stats.acknowledged < counters.acknowledged) {
+    return run.Differ(absl::StrCat("failed ", least_failed, " or more, acknowledged ",
+                                   counters.acknowledged, " or more"),
+                      found);
+  }
   if (!run.disk_may_fail && !run.failure.has_value() && stats.failed != stats.withdrawn) {
     return run.Differ("nothing failed but what was withdrawn", found);
   }

@@ -1,6 +1,7 @@
 #include "tests/log_model_run.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -220,33 +221,36 @@ void ModelRun::TakeCallbacks() {
     if (found == pending.end()) {
       return Differ("each callback is called once", absl::StrCat("a second call for id ", id));
     }
-    Resolve(*found, result);
+    Resolve(&*found, result);
     pending.erase(found);
   }
 }
 
-void ModelRun::Resolve(const PendingResult& append, const absl::StatusOr<SequenceNumber>& result) {
+void ModelRun::Resolve(PendingResult* append, const absl::StatusOr<SequenceNumber>& result) {
   using Fate = PendingResult::Fate;
-  const std::string what = absl::StrCat("the append of id ", append.id);
-  if (append.fate == Fate::kDropped || append.fate == Fate::kWithdrawn) {
-    const bool dropped = append.fate == Fate::kDropped;
+  const std::string what = absl::StrCat("the append of id ", append->id);
+  if (append->fate == Fate::kDropped || append->fate == Fate::kWithdrawn) {
+    const bool dropped = append->fate == Fate::kDropped;
     const auto code = dropped ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kCancelled;
     if (result.status().code() == code) return;
     return Differ(what + (dropped ? ", dropped, ends with ResourceExhausted"
                                   : ", withdrawn, ends with Cancelled"),
                   result.ok() ? absl::StrCat("number ", *result) : result.status().ToString());
   }
+  const bool first_time = !std::exchange(append->resolved, true);
   if (!result.ok()) {
     ExpectOk(what, result.status());
+    if (first_time) counters.failed += append->count;
     return;
   }
-  if (*result != append.first) {
-    return Differ(absl::StrCat(what, " gets the number ", append.first), absl::StrCat(*result));
+  if (first_time) counters.acknowledged += append->count;
+  if (*result != append->first) {
+    return Differ(absl::StrCat(what, " gets the number ", append->first), absl::StrCat(*result));
   }
-  if (append.fate == Fate::kTruncated) return;
-  const SequenceNumber last = append.first + append.count - 1;
-  if (append.durability == Durability::kDurable) model.KnowDurable(last);
-  if (append.durability == Durability::kWritten) model.KnowWritten(last);
+  if (append->fate == Fate::kTruncated) return;
+  const SequenceNumber last = append->first + append->count - 1;
+  if (append->durability == Durability::kDurable) model.KnowDurable(last);
+  if (append->durability == Durability::kWritten) model.KnowWritten(last);
 }
 
 void ModelRun::Withdrawn(SequenceNumber first, uint32_t count) {

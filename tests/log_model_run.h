@@ -40,6 +40,7 @@ struct PendingResult {
     kTruncated,  // it had its number, which others have now
   } fate = Fate::kExpected;
   std::optional<Ticket> ticket;  // none: a callback
+  bool resolved = false;
 };
 
 // What callbacks were told, in their order. Shared with them: they may outlive a run that failed.
@@ -106,9 +107,10 @@ class ModelRun {
   // Of this opening of the log; what LogStats must say.
   struct Counters {
     uint64_t accepted = 0;
-    uint64_t in_doubt = 0;  // that `accepted` may be too low by
+    uint64_t acknowledged = 0;  // that somebody was told of
+    uint64_t failed = 0;        // likewise
+    uint64_t in_doubt = 0;      // that `accepted` may be too low by
     uint64_t withdrawn = 0;
-    uint64_t withdrawn_in_doubt = 0;
     uint64_t dropped = 0;
   } counters;
 
@@ -163,7 +165,7 @@ class ModelRun {
   // Judges what has been called back since.
   void TakeCallbacks();
   // Judges one result of an asynchronous append.
-  void Resolve(const PendingResult& append, const absl::StatusOr<SequenceNumber>& result);
+  void Resolve(PendingResult* append, const absl::StatusOr<SequenceNumber>& result);
   // The numbers from `first` on move up: their owner withdrew `count` before them.
   void Withdrawn(SequenceNumber first, uint32_t count);
 

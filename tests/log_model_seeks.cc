@@ -216,7 +216,9 @@ void RunLag(ModelRun& run) {
 void RunListCursors(ModelRun& run) {
   const std::vector<CursorStatus> listed = run.log->ListCursors();
   size_t expected = 0;
-  for (const auto& [name, cursor] : run.model_cursors) {
+  for (const auto& known : run.model_cursors) {
+    const std::string& name = known.first;
+    const ModelCursor& cursor = known.second;
     const auto found = std::find_if(listed.begin(), listed.end(),
                                     [&](const CursorStatus& s) { return s.name == name; });
     const bool is_listed = found != listed.end();

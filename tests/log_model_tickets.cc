@@ -86,7 +86,7 @@ void RunTicketWait(ModelRun& run) {
     return run.Differ(absl::StrCat("the ticket of id ", picked->id, " has its result"),
                       result.status().ToString());
   }
-  run.Resolve(*picked, result);
+  run.Resolve(&*picked, result);
   // May be called again.
   const absl::StatusOr<SequenceNumber> again = picked->ticket->Wait(absl::ZeroDuration());
   if (again != result) {
