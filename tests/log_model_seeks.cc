@@ -66,7 +66,7 @@ void RunPeek(ModelRun& run) {
   }
   if (run.differs()) return;
   const SequenceNumber next = cursor.next();
-  const SequenceNumber shown = std::max(before.shown, cursor.delivered);
+  const SequenceNumber shown = cursor.shown;
   cursor = before;
   cursor.shown = shown;
   if (entries->size() < most && next <= run.model.durable() && entries->empty()) {
