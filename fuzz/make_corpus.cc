@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -121,6 +122,20 @@ void SaveEdits(const std::filesystem::path& directory) {
                             1, 0x20,  1, 0x20, kZero, 2, 0,    0, 1,    0x20,  1, 0x20});
 }
 
+// As log_model_fuzzer reads them: one choice behind the other. Bytes without a meaning lead to all
+// operations; zeros to the first one.
+void SaveOperations(const std::filesystem::path& directory) {
+  constexpr int kSeeds = 24;
+  std::mt19937_64 random(1);
+  for (int i = 0; i < kSeeds; ++i) {
+    std::string bytes(size_t{100} << i % 6, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    Save(directory, "random_" + std::to_string(i), bytes);
+  }
+  Save(directory, "zeros", std::string(200, '\0'));
+  Save(directory, "ones", std::string(200, '\xff'));
+}
+
 }  // namespace
 }  // namespace millrace
 
@@ -132,5 +147,6 @@ int main(int argc, char** argv) {
   const std::filesystem::path corpus = argv[1];
   millrace::SaveSegments(corpus / "segment_reader_fuzzer");
   millrace::SaveEdits(corpus / "open_directory_fuzzer");
+  millrace::SaveOperations(corpus / "log_model_fuzzer");
   return 0;
 }

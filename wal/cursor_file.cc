@@ -58,6 +58,11 @@ absl::StatusOr<std::unique_ptr<CursorFile>> CursorFile::Open(
     }
     if (!home.ok()) return home.status();
     if (*home == nullptr) continue;
+    // What can be read may be in memory only: whoever wrote it is gone, and so is the error of
+    // a sync that failed. It is shown only once it is durable.
+    const IoResult durable = SyncFile((*home)->file());
+    (*home)->file().DropCache();
+    if (durable < 0) return IoError("sync", file_name, durable);
     SharedEntries entries;
     if (shared == nullptr || shared->MayHoldNewer()) entries = SharedEntries::Read(directory);
     const StoredCursor stored = ReadCursor(name, (*home)->file(), entries);
@@ -253,13 +258,13 @@ absl::Status CursorFile::WriteHomeSlot(const CursorCheckpoint& checkpoint, Entry
   generation_ = GenerationBeside(home_slot_, generation_);
   CursorSlot block = Block(checkpoint);
   block.has_entry = use == EntryUse::kInUse;
+  home_highest_ = std::max(home_highest_, checkpoint.committed);
   absl::Status status = WriteSlot(*home_, block);
   if (!status.ok()) return status;
   home_slot_ = static_cast<int>(generation_ % 2);
   home_is_newest_ = true;
   home_names_entry_ = block.has_entry;
   home_names_incarnation_ = incarnation_ != 0;
-  home_highest_ = std::max(home_highest_, checkpoint.committed);
   Publish(checkpoint);
   return absl::OkStatus();
 }

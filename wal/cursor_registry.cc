@@ -274,8 +274,7 @@ absl::Status CursorRegistry::ClampOpen(CursorCommit& commit, uint64_t epoch) {
       MutexLock lock(&mu_);
       counted = Lowered(written).committed;
     }
-    // Nothing to say where less was committed: what is written from now on is lowered first.
-    if (written.committed <= counted) return absl::OkStatus();
+    // Also where less was committed: a write that failed may have left more.
     status = commit.file()->Clamp(epoch, counted);
     if (status.ok()) AfterWrite(commit);
   }

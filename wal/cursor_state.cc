@@ -72,12 +72,14 @@ void CursorState::FollowTruncation() {
   seen_ = news.count;
   epoch_ = news.epoch;
   limit_ = 0;
-  SequenceNumber after = news.lowest;
+  const SequenceNumber after = news.lowest;
+  SequenceNumber told = after;
   const SequenceNumber furthest = std::max({shown_, delivered_, committed_});
   bool tell = furthest > after;
   if (tell && context_.events != nullptr) context_.events->SetBack(name(), furthest, after);
   if (!peeked_.empty() && peeked_.front().kind == Entry::Kind::kTruncated) {
-    after = std::min(after, peeked_.front().truncated_after);
+    // Its owner has yet to hear of an earlier one, and may have moved on since.
+    told = std::min(told, peeked_.front().truncated_after);
     tell = true;
   }
   shown_ = std::min(shown_, after);
@@ -88,7 +90,7 @@ void CursorState::FollowTruncation() {
   if (position_.sequence > committed_ + 1) position_ = {};
   Post();
   peeked_.Clear();
-  if (tell) peeked_.Push(TruncatedEntry(after), {});
+  if (tell) peeked_.Push(TruncatedEntry(told), {});
   ReadFrom(delivered_ + 1, place_);
 }
 
