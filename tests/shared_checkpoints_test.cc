@@ -285,7 +285,7 @@ TEST_F(SharedCheckpointsTest, HomeThatCannotBeWrittenLeavesTheEntryInForce) {
   b_ = Open("b", 1);
   for (int i = 2; i < 6; ++i) Write(*a_, i);
   disk_.AddRule(
-      {.op = FileOp::kSync, .error = EIO, .name = "a.cursor", .count = SimRule::kForever});
+      {.op = FileOp::kWrite, .error = EIO, .name = "a.cursor", .count = SimRule::kForever});
   a_.reset();
   EXPECT_TRUE(shared_->MayHoldNewer());
   a_ = Open("a", 99);
@@ -300,7 +300,6 @@ TEST_F(SharedCheckpointsTest, HomeThatCannotBeWrittenLeavesTheEntryInForce) {
   disk_.ClearRules();
   Start(disk_);
   EXPECT_TRUE(shared_->status().ok());
-  // Also if what the failed sync left in memory only looked newer.
   disk_.ForEachCrashImage(8, 1, [&](SimFileSystem& image, ImageId) {
     EXPECT_EQ(Stored(image, "a").checkpoint, At(6));
   });
