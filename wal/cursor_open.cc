@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "wal/cursor_state.h"
 #include "wal/cursor_time.h"
 #include "wal/io.h"
+#include "wal/io_status.h"
 
 namespace millrace {
 namespace {
@@ -97,11 +99,30 @@ bool LowerFile(Directory& directory, const LogId& log_id, std::string_view name,
   return file.ok() && (*file)->Write(to).ok();
 }
 
+// What can be read may be in memory only: the process that wrote it is gone, and so is the error of
+// a sync that failed.
+absl::Status MakeDurable(Directory& directory, const std::vector<StoredCursor>& cursors) {
+  for (const StoredCursor& cursor : cursors) {
+    const std::string name = CursorFileName(cursor.name);
+    std::unique_ptr<File> file;
+    // One that cannot be opened holds nothing that counts.
+    if (OpenFile(directory, name, OpenMode::kReadWrite, &file) < 0) continue;
+    const IoResult synced = SyncFile(*file);
+    // The next read then asks the device, not the memory.
+    file->DropCache();
+    if (synced < 0) return IoError("sync", name, synced);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status RegisterCursors(Directory& directory, const LogId& log_id, const LogExtent& extent,
                              CursorRegistry& registry, SharedCheckpoints* shared) {
-  const absl::StatusOr<std::vector<StoredCursor>> cursors = ReadCursors(directory);
+  absl::StatusOr<std::vector<StoredCursor>> cursors = ReadCursors(directory);
+  if (!cursors.ok()) return cursors.status();
+  if (absl::Status status = MakeDurable(directory, *cursors); !status.ok()) return status;
+  cursors = ReadCursors(directory);
   if (!cursors.ok()) return cursors.status();
   registry.SetLog(&directory, log_id, shared);
   registry.AddEpoch(extent.epoch, extent.epoch_base);
