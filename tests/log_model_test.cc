@@ -65,8 +65,10 @@ Outcome PerformRuns(uint64_t operations, ModelFault& fault, std::atomic<uint64_t
     outcome.operations += run.performed();
     outcome.tally.Add(run.tally);
     if (!difference.has_value()) continue;
-    outcome.difference = "seed " + std::to_string(settings.seed) + ", run " +
-                         std::to_string(number) + ", " + *difference;
+    outcome.difference = "repeat with --operations=4000 --seed=" + std::to_string(settings.seed) +
+                         " --first_run=" + std::to_string(number) + "\nseed " +
+                         std::to_string(settings.seed) + ", run " + std::to_string(number) + ", " +
+                         *difference;
     // relaxed: as above.
     stop.store(true, std::memory_order_relaxed);
   }
