@@ -40,6 +40,36 @@ struct GiveBackAfterClose : QueueScenario {
 
 TEST(CreditsModelTest, TheLastCreditsReturnedWakeTheConsumer) { ExpectHolds<GiveBackAfterClose>(); }
 
+// A record and a marker come back in any order: whichever is last wakes the consumer.
+struct GiveBackBothAfterClose : QueueScenario {
+  GiveBackBothAfterClose() {
+    queue.TryAdmit(1, 1);
+    queue.AdmitMarker();
+    queue.Close();
+  }
+  Bodies Threads() {
+    return {[this] {
+              while (!queue.Finished()) queue.WaitForWork(kNoDeadline);
+              Require(record.Read() == 1 && marker.Read() == 1, "not done");
+            },
+            [this] {
+              record.Write(1);
+              queue.Return(1, 1);
+            },
+            [this] {
+              marker.Write(1);
+              queue.ReturnMarkers(1);
+            }};
+  }
+  void Finally() {}
+  Cell<uint32_t> record;
+  Cell<uint32_t> marker;
+};
+
+TEST(CreditsModelTest, TheLastOfRecordsAndMarkersWakesTheConsumer) {
+  ExpectHolds<GiveBackBothAfterClose>();
+}
+
 // Who sees nothing in flight sees what was done with it, also when others returned theirs since.
 struct SeeWhatWasDone : QueueScenario {
   SeeWhatWasDone() {
