@@ -96,8 +96,13 @@ class Credits {
     space_.Notify();
   }
 
-  // relaxed: nothing is read through the bit.
-  bool Closed() const { return (word_.load(std::memory_order_relaxed) & kClosedBit) != 0; }
+  // True for whoever was told kClosed, of records or markers.
+  bool Closed() const {
+    // relaxed, both: nothing is read through the bits.
+    return ((word_.load(std::memory_order_relaxed) |
+             markers_word_.load(std::memory_order_relaxed)) &
+            kClosedBit) != 0;
+  }
 
   // acquire, both: shows what was done with all that was returned; pairs with release in
   // Subtract().

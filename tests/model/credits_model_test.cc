@@ -40,6 +40,22 @@ struct GiveBackAfterClose : QueueScenario {
 
 TEST(CreditsModelTest, TheLastCreditsReturnedWakeTheConsumer) { ExpectHolds<GiveBackAfterClose>(); }
 
+// Closing two words takes two steps; nobody finds out.
+struct CloseInTwoSteps : QueueScenario {
+  Bodies Threads() {
+    return {[this] { queue.Close(); },
+            [this] {
+              if (queue.TryAdmit(1, 1) == Admission::kClosed) Require(queue.Closed(), "records");
+            },
+            [this] {
+              if (queue.AdmitMarker() == Admission::kClosed) Require(queue.Closed(), "markers");
+            }};
+  }
+  void Finally() {}
+};
+
+TEST(CreditsModelTest, WhoIsToldThatItIsClosedFindsItClosed) { ExpectHolds<CloseInTwoSteps>(); }
+
 // A record and a marker come back in any order: whichever is last wakes the consumer.
 struct GiveBackBothAfterClose : QueueScenario {
   GiveBackBothAfterClose() {
