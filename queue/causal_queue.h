@@ -83,14 +83,13 @@ class CausalQueue {
     return WaitForRoom(producer, deadline) ? Admit(records, bytes, deadline) : Admission::kTimedOut;
   }
 
-  // Admits a marker: it is in flight as one record until returned, but is bound by no limit (save
-  // Limits::markers, beyond which it is kFull).
-  Admission AdmitMarker() { return credits_.TryTakeMarker(); }
+  // Admits a marker: it is in flight until returned, but takes nothing of what records may take.
+  // kFull: Limits::markers are in flight, or all but `leave` of them.
+  Admission AdmitMarker(uint32_t leave = 0) { return credits_.TryTakeMarker(leave); }
 
   // Gives credits back.
-  void Return(uint32_t records, uint64_t bytes) {
-    if (credits_.Return(records, bytes) == Credits<Atomics>::Left::kNoneAndClosed) WakeConsumer();
-  }
+  void Return(uint32_t records, uint64_t bytes) { WakeIfNone(credits_.Return(records, bytes)); }
+  void ReturnMarkers(uint32_t markers) { WakeIfNone(credits_.ReturnMarkers(markers)); }
 
   // Stops admission. What was admitted before can still be enqueued and drained.
   void Close() {
@@ -204,6 +203,12 @@ class CausalQueue {
   static_assert(std::is_trivially_copyable_v<T>, "elements are pointers or alike");
 
   using BackingQueue = Backing<Stamped, Atomics>;
+  using Left = typename Credits<Atomics>::Left;
+
+  // The queue may be Finished() now.
+  void WakeIfNone(Left left) {
+    if (left == Left::kNoneAndClosed) WakeConsumer();
+  }
 
   // What outlives a Producer: its place in the queue underneath, and its window.
   //

@@ -21,8 +21,8 @@ struct Limits {
   // How many elements of one producer may wait to be drained. A bound of its own because a
   // producer's part of the queue never gives memory back.
   uint32_t per_producer = 2048;
-  // How many markers may be in flight beyond `records`. Markers need no credit, and each is a
-  // thread that waits for a flush; but the consumer's buffer needs some bound.
+  // How many markers may be in flight. They take nothing from `records`, so that however many
+  // there are they keep no append out; but the consumer's buffer needs some bound.
   uint32_t markers = 32 << 10;
 
   // The most that one append may take, so that no append can starve behind smaller ones for long.
@@ -40,13 +40,13 @@ enum class Admission { kAdmitted, kFull, kClosed, kTimedOut };
 
 // How much is in flight.
 struct InFlight {
-  uint32_t records;
+  uint32_t records;  // and markers
   uint64_t bytes;
 };
 
-// Counts what is in flight, bounds it, and closes it. Everything shares one atomic word, so that
-// once the closed bit is set no admission succeeds and a count of zero means that nothing can still
-// arrive.
+// Counts what is in flight, bounds it, and closes it. Records and their bytes share one atomic word
+// with a closed bit, so that once it is set no admission succeeds and a count of zero means that
+// nothing can still arrive. Markers have such a word of their own.
 //
 // Thread-safe. Never takes a lock; only Take() waits.
 template <class Atomics>
@@ -60,9 +60,14 @@ class Credits {
   // The most elements that can ever be in flight.
   uint32_t most_elements() const { return records_ + markers_; }
 
-  Admission TryTake(uint32_t records, uint64_t bytes) { return TryAdd(records, bytes, records_); }
+  Admission TryTake(uint32_t records, uint64_t bytes) {
+    return TryAdd(word_, records, bytes, records_);
+  }
 
-  Admission TryTakeMarker() { return TryAdd(1, 0, records_ + markers_); }
+  // Leaves at least `leave` markers to others.
+  Admission TryTakeMarker(uint32_t leave = 0) {
+    return TryAdd(markers_word_, 1, 0, leave < markers_ ? markers_ - leave : 0);
+  }
 
   // Waits for space. A request above the limits can never be met and returns kFull at once.
   Admission Take(uint32_t records, uint64_t bytes, Deadline deadline) {
@@ -73,71 +78,100 @@ class Credits {
     return decided ? result : Admission::kTimedOut;
   }
 
+  // What is left of the same sort: records, or markers.
   enum class Left { kSome, kNoneAndClosed };
 
   // Gives back what was taken.
   Left Return(uint32_t records, uint64_t bytes) {
-    uint64_t share = Pack(records, bytes);
-    // release: passes on what was done with the records; pairs with acquire in Idle(), Finished().
-    uint64_t before = word_.fetch_sub(share, Atomics::Orders::kReturn);
+    const Left left = Subtract(word_, Pack(records, bytes));
     space_.Notify();
-    return before - share == kClosedBit ? Left::kNoneAndClosed : Left::kSome;
+    return left;
   }
+  Left ReturnMarkers(uint32_t markers) { return Subtract(markers_word_, Pack(markers, 0)); }
 
   void Close() {
-    // relaxed: the bit itself is the news; admissions and Finished() read this same word.
+    // relaxed, both: the bit itself is the news; admissions and Finished() read these same words.
+    markers_word_.fetch_or(kClosedBit, std::memory_order_relaxed);
     word_.fetch_or(kClosedBit, std::memory_order_relaxed);
     space_.Notify();
   }
 
-  // relaxed: nothing is read through the bit.
-  bool Closed() const { return (word_.load(std::memory_order_relaxed) & kClosedBit) != 0; }
+  // True for whoever was told kClosed, of records or markers.
+  bool Closed() const {
+    // relaxed, both: nothing is read through the bits.
+    return ((word_.load(std::memory_order_relaxed) |
+             markers_word_.load(std::memory_order_relaxed)) &
+            kClosedBit) != 0;
+  }
 
-  // acquire: shows what was done with all that was returned; pairs with release in Return().
-  bool Idle() const { return (word_.load(Atomics::Orders::kIdle) & ~kClosedBit) == 0; }
+  // acquire, both: shows what was done with all that was returned; pairs with release in
+  // Subtract().
+  bool Idle() const {
+    return ((word_.load(Atomics::Orders::kIdle) | markers_word_.load(Atomics::Orders::kIdle)) &
+            ~kClosedBit) == 0;
+  }
 
-  // acquire: as Idle(). One load: closed, and nothing in flight then or ever again.
-  bool Finished() const { return word_.load(Atomics::Orders::kIdle) == kClosedBit; }
+  // acquire, both: as Idle(). A word that is closed and counts nothing stays so: of two such words
+  // it does not matter that they are read one after the other.
+  bool Finished() const {
+    return word_.load(Atomics::Orders::kIdle) == kClosedBit &&
+           markers_word_.load(Atomics::Orders::kIdle) == kClosedBit;
+  }
 
   InFlight Depth() const {
-    // relaxed: a number to report; nothing is read through it.
-    uint64_t word = word_.load(std::memory_order_relaxed);
-    return {static_cast<uint32_t>((word & ~kClosedBit) >> kBytesBits), word & kBytesMask};
+    // relaxed, both: numbers to report; nothing is read through them.
+    const uint64_t word = word_.load(std::memory_order_relaxed);
+    const uint64_t markers = markers_word_.load(std::memory_order_relaxed);
+    return {CountIn(word) + CountIn(markers), word & kBytesMask};
   }
 
  private:
-  // From the top: the closed bit, 23 bits of records with markers, 40 bits of bytes.
+  using Word = typename Atomics::template Atomic<uint64_t>;
+
+  // From the top: the closed bit, 23 bits of records or markers, 40 bits of bytes.
   static constexpr int kBytesBits = 40;
   static constexpr uint64_t kBytesMask = (uint64_t{1} << kBytesBits) - 1;
   static constexpr uint64_t kClosedBit = uint64_t{1} << 63;
-  static_assert(uint64_t{Limits::kMostRecords} + Limits::kMostMarkers < uint64_t{1}
-                                                                            << (63 - kBytesBits));
+  static_assert(std::max(Limits::kMostRecords, Limits::kMostMarkers) < uint64_t{1}
+                                                                           << (63 - kBytesBits));
   static_assert(Limits::kMostBytes <= kBytesMask);
 
   static constexpr uint64_t Pack(uint32_t records, uint64_t bytes) {
     return (uint64_t{records} << kBytesBits) + bytes;
   }
 
-  Admission TryAdd(uint32_t records, uint64_t bytes, uint64_t records_limit) {
+  static uint32_t CountIn(uint64_t word) {
+    return static_cast<uint32_t>((word & ~kClosedBit) >> kBytesBits);
+  }
+
+  Admission TryAdd(Word& in, uint32_t count, uint64_t bytes, uint64_t most) {
     // relaxed, all three: the word bounds and counts; the elements themselves are published by the
     // enqueue, and the exchange keeps the chain of releases that Idle() acquires.
-    uint64_t word = word_.load(std::memory_order_relaxed);
+    uint64_t word = in.load(std::memory_order_relaxed);
     while (true) {
       if ((word & kClosedBit) != 0) return Admission::kClosed;
-      if ((word >> kBytesBits) + records > records_limit) return Admission::kFull;
+      if ((word >> kBytesBits) + count > most) return Admission::kFull;
       if (bytes > bytes_ - (word & kBytesMask)) return Admission::kFull;
-      if (word_.compare_exchange_weak(word, word + Pack(records, bytes), std::memory_order_relaxed,
-                                      std::memory_order_relaxed)) {
+      if (in.compare_exchange_weak(word, word + Pack(count, bytes), std::memory_order_relaxed,
+                                   std::memory_order_relaxed)) {
         return Admission::kAdmitted;
       }
     }
+  }
+
+  static Left Subtract(Word& from, uint64_t share) {
+    // release: passes on what was done with the elements; pairs with acquire in Idle(), Finished().
+    const uint64_t before = from.fetch_sub(share, Atomics::Orders::kReturn);
+    return before - share == kClosedBit ? Left::kNoneAndClosed : Left::kSome;
   }
 
   const uint32_t records_;
   const uint32_t markers_;
   const uint64_t bytes_;
   // Written by producers and by whoever returns.
-  alignas(kCacheLineBytes) typename Atomics::template Atomic<uint64_t> word_{0};
+  alignas(kCacheLineBytes) Word word_{0};
+  // The same for markers, which are rare.
+  alignas(kCacheLineBytes) Word markers_word_{0};
   // Written by those who wait, read by whoever returns.
   alignas(kCacheLineBytes) Waiters<Atomics> space_;
 };

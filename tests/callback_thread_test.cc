@@ -91,6 +91,12 @@ TEST_F(CallbackThreadTest, ClosingRunsThemItselfIfThereIsNoThreadInTheEnd) {
   EXPECT_EQ(log_->last_durable(), 100u);
 }
 
+TEST_F(CallbackThreadTest, ClosingABitAtATimeRunsThemToo) {
+  for (int i = 0; i < 100; ++i) AppendWithCallback();
+  EXPECT_TRUE(Eventually([&] { return log_->Close(absl::ZeroDuration()).ok(); }));
+  EXPECT_EQ(called_, 100);
+}
+
 TEST_F(CallbackThreadTest, CallbackThatClosingRunsCannotClose) {
   absl::Status in_callback;
   absl::Status appended;

@@ -64,9 +64,15 @@ TEST(CausalQueueLimitsTest, AdmitsMarkersWhileFullAndCountsThem) {
   EXPECT_EQ(queue.AdmitMarker(), Admission::kAdmitted);
   EXPECT_EQ(queue.AdmitMarker(), Admission::kFull);
   EXPECT_EQ(queue.Depth().records, 3u);
-  queue.Return(3, 1);
+  queue.Return(1, 1);
+  EXPECT_FALSE(queue.Idle());
+  EXPECT_EQ(queue.TryAdmit(1, 1), Admission::kAdmitted);
+  queue.Return(1, 1);
   queue.Close();
   EXPECT_EQ(queue.AdmitMarker(), Admission::kClosed);
+  EXPECT_FALSE(queue.Finished());
+  queue.ReturnMarkers(2);
+  EXPECT_TRUE(queue.Finished());
 }
 
 TEST(CausalQueueLimitsTest, AWaiterGivesUpAtItsDeadline) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -116,6 +117,40 @@ TEST_F(LogObserveTest, AHeldListenerHoldsUpOnlyClosing) {
   const size_t shown = listener_->shown().size();
   log_.reset();
   EXPECT_EQ(listener_->shown().size(), shown) << "nothing comes after Close has returned";
+}
+
+// Appends until there is no space, which their callbacks hold until `go_on`.
+void FillQueueByCallbacks(Log* log, std::shared_future<void> go_on) {
+  const AppendOptions options = {.durability = Durability::kBuffered, .when_full = WhenFull::kFail};
+  while (log->AppendAsync("x", options, [go_on](auto) { go_on.wait(); }).ok()) {
+  }
+}
+
+TEST_F(LogObserveTest, AFullQueueIsToldThoughNothingHappensAfterwards) {
+  options_.queue_records = 64;
+  Open();
+  Append(1);  // after which the writer does not look for a while
+  std::promise<void> go_on;
+  FillQueueByCallbacks(log_.get(), go_on.get_future().share());
+  go_on.set_value();
+  EXPECT_TRUE(listener_->AwaitNamed("queue_full"));
+}
+
+TEST_F(LogObserveTest, AQueueThatCallbacksKeepFullIsTold) {
+  options_.queue_records = 64;
+  Open();
+  std::promise<void> go_on;
+  const std::shared_future<void> may_go_on = go_on.get_future().share();
+  FillQueueByCallbacks(log_.get(), may_go_on);
+  ASSERT_TRUE(listener_->AwaitNamed("queue_full"));
+  // The callback that runs has given its space back.
+  FillQueueByCallbacks(log_.get(), may_go_on);
+  // The writer has nothing to do meanwhile, and sleeps.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  const size_t shown = listener_->Named("queue_full").size();
+  EXPECT_TRUE(absl::IsResourceExhausted(log_->TryAppend("x").status()));
+  EXPECT_TRUE(listener_->AwaitNamed("queue_full", shown + 1));
+  go_on.set_value();
 }
 
 // Appends to the log and tries to close it, in its listener.

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -118,6 +119,8 @@ TEST_F(LogProcessTest, ForkedChildIsRefusedAndHarmsNothing) {
     if (done.Withdraw()) return 19;
     const AppendOptions in_time = {.timeout = absl::Seconds(1)};
     if (!absl::IsFailedPrecondition(log_->Append("child", in_time).status())) return 20;
+    // Without the locks, which a thread that is not there may hold.
+    if (log_->stats().accepted != 0 || !log_->ListCursors().empty()) return 21;
     // The destructors of what belongs to the parent do nothing.
     cursor.reset();
     log_.reset();
@@ -130,6 +133,21 @@ TEST_F(LogProcessTest, ForkedChildIsRefusedAndHarmsNothing) {
   EXPECT_TRUE(cursor->Checkpoint().ok());
   EXPECT_EQ(done.Wait().value(), 2u);
   EXPECT_EQ(producer->Append("after").value(), 3u);
+  EXPECT_TRUE(log_->Close().ok());
+}
+
+TEST_F(LogProcessTest, ChildForkedInACallbackMayDestroyTheLog) {
+  Open();
+  std::promise<int> failed_check;
+  ASSERT_TRUE(log_->AppendAsync("x", {},
+                                [&](auto) {
+                                  failed_check.set_value(InChild([&] {
+                                    log_.reset();
+                                    return 0;
+                                  }));
+                                })
+                  .ok());
+  EXPECT_EQ(failed_check.get_future().get(), 0);
   EXPECT_TRUE(log_->Close().ok());
 }
 

@@ -37,8 +37,37 @@ TEST(CreditsTest, MarkersGoBeyondTheRecordsByTheirOwnLimit) {
   EXPECT_EQ(credits.most_elements(), 6);
   ASSERT_EQ(credits.TryTake(4, 0), Admission::kAdmitted);
   EXPECT_EQ(credits.TryTakeMarker(), Admission::kAdmitted);
+  EXPECT_EQ(credits.TryTakeMarker(1), Admission::kFull);
+  EXPECT_EQ(credits.TryTakeMarker(~uint32_t{0}), Admission::kFull);
   EXPECT_EQ(credits.TryTakeMarker(), Admission::kAdmitted);
   EXPECT_EQ(credits.TryTakeMarker(), Admission::kFull);
+  EXPECT_EQ(credits.Depth().records, 6);
+}
+
+TEST(CreditsTest, MarkersTakeNothingFromTheRecords) {
+  TestCredits credits(kSmall);
+  ASSERT_EQ(credits.TryTakeMarker(), Admission::kAdmitted);
+  ASSERT_EQ(credits.TryTakeMarker(), Admission::kAdmitted);
+  EXPECT_EQ(credits.TryTake(4, 100), Admission::kAdmitted);
+  EXPECT_EQ(credits.Return(4, 100), Left::kSome);
+  EXPECT_FALSE(credits.Idle());
+  EXPECT_EQ(credits.ReturnMarkers(2), Left::kSome);
+  EXPECT_TRUE(credits.Idle());
+}
+
+TEST(CreditsTest, BothRecordsAndMarkersMustBeBackBeforeItIsFinished) {
+  for (const bool records_first : {true, false}) {
+    TestCredits credits(kSmall);
+    ASSERT_EQ(credits.TryTake(1, 1), Admission::kAdmitted);
+    ASSERT_EQ(credits.TryTakeMarker(), Admission::kAdmitted);
+    credits.Close();
+    EXPECT_EQ(records_first ? credits.Return(1, 1) : credits.ReturnMarkers(1),
+              Left::kNoneAndClosed);
+    EXPECT_FALSE(credits.Finished());
+    EXPECT_EQ(records_first ? credits.ReturnMarkers(1) : credits.Return(1, 1),
+              Left::kNoneAndClosed);
+    EXPECT_TRUE(credits.Finished());
+  }
 }
 
 TEST(CreditsTest, LimitsBeyondWhatTheWordHoldsAreLowered) {

@@ -1,6 +1,8 @@
 #ifndef MILLRACE_TESTS_RECORDING_LISTENER_H_
 #define MILLRACE_TESTS_RECORDING_LISTENER_H_
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -60,6 +62,15 @@ class RecordingListener : public EventListener {
   void Await(size_t count) {
     std::unique_lock<std::mutex> lock(mu_);
     changed_.wait(lock, [this, count] { return shown_.size() >= count; });
+  }
+
+  // Waits until `count` events called `name` were shown. False if they are not in good time.
+  bool AwaitNamed(const std::string& name, size_t count = 1) {
+    std::unique_lock<std::mutex> lock(mu_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), [&] {
+      const auto is_named = [&](const Shown& shown) { return shown.name == name; };
+      return static_cast<size_t>(std::count_if(shown_.begin(), shown_.end(), is_named)) >= count;
+    });
   }
 
   std::vector<Shown> shown() const {

@@ -74,7 +74,7 @@ struct PendingAppend {
   };
 
   uint32_t body_bytes = 0;
-  uint16_t count = 1;  // records, and credits
+  uint16_t count = 1;  // records, and credits; without meaning for others
   uint8_t flags = 0;
   FrameType type = FrameType::kRecord;
   Kind kind = Kind::kRecords;
@@ -124,8 +124,12 @@ class AppendReleaser {
 
   // `append` is gone when this returns.
   void Add(PendingAppend* append) {
-    records_ += append->count;
-    bytes_ += append->charged_bytes;
+    if (append->kind == PendingAppend::Kind::kRecords) {
+      records_ += append->count;
+      bytes_ += append->charged_bytes;
+    } else {
+      ++markers_;
+    }
     if (append->chunk == nullptr) return;
     if (append->chunk != chunk_) FreeChunk();
     chunk_ = append->chunk;
@@ -135,7 +139,8 @@ class AppendReleaser {
   void Flush() {
     FreeChunk();
     if (records_ != 0) queue_->Return(records_, bytes_);
-    records_ = 0;
+    if (markers_ != 0) queue_->ReturnMarkers(markers_);
+    records_ = markers_ = 0;
     bytes_ = 0;
   }
 
@@ -147,6 +152,7 @@ class AppendReleaser {
 
   AppendQueue* const queue_;
   uint32_t records_ = 0;
+  uint32_t markers_ = 0;
   uint64_t bytes_ = 0;
   MemoryChunk* chunk_ = nullptr;
   int32_t in_chunk_ = 0;

@@ -238,6 +238,7 @@ void Committer::FinishGroup() {
   if (failed_) return;
   const Deadline now = SteadyNow();
   Watch(now);
+  watch_again_ = true;
   idle_deadline_ = now + absl::ToChronoNanoseconds(options_.idle_mark_delay);
   const absl::Duration interval = options_.sync_policy.interval;
   if (interval > absl::ZeroDuration() && sync_deadline_ == kNoDeadline &&
@@ -265,6 +266,10 @@ void Committer::Rest() {
   }
   Deadline until = std::min(sync_deadline_, idle_deadline_);
   if (!parts_.callbacks->Serve()) until = std::min<Deadline>(until, now + kThreadRetry);
+  // What is in flight now waits for callbacks, which may keep the queue full while this sleeps.
+  if (parts_.events->enabled() && (watch_again_ || !parts_.queue->Idle())) {
+    until = std::min(until, next_watch_);
+  }
   until = std::min(until, queue_full_.due());
   parts_.stats->pending_age().Sleeps();
   parts_.queue->WaitForWork(until);
@@ -286,6 +291,7 @@ void Committer::Watch(Deadline now) {
   }
   if (now < next_watch_ && now < queue_full_.due()) return;
   next_watch_ = now + kWatchInterval;
+  watch_again_ = false;
   const AdmissionCounts counts = parts_.admissions();
   const auto full =
       queue_full_.Look(now, counts.waited_appends, counts.refused_records, counts.dropped_records);

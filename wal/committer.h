@@ -133,6 +133,7 @@ class Committer {
   QueueFullWatch queue_full_;
   LaggingCursorWatch lagging_;
   Deadline next_watch_ = Deadline::min();
+  bool watch_again_ = false;  // something happened since, or after, the last look
 
   // Written by those who command, rarely.
   alignas(kCacheLineBytes) std::atomic<bool> has_commands_{false};

@@ -34,6 +34,8 @@ class BorrowedSlot {
 Log::Log(std::shared_ptr<LogCore> core) : core_(std::move(core)) {}
 
 Log::~Log() {
+  // In a forked child there is nothing to wait for, even if a callback forked it.
+  if (!core_->CheckProcess().ok()) return;
   // Destroyed in one of its own callbacks it could only wait for itself.
   WAL_CHECK(!core_->OnCallbackThread());
   // Nor in its listener.

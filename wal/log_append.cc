@@ -20,6 +20,10 @@ using Answer = PendingAppend::Answer;
 // Of the appends that nobody waits for, one in so many has its time taken.
 constexpr uint32_t kSampleOneIn = 64;
 
+// The markers that dropped callbacks leave to flushes and truncations, however slow they are: for
+// each thread that can be in a call.
+constexpr uint32_t kMarkersLeft = SlotPool<ProducerSlot>::kMostSlots;
+
 // What is in front of a body in a producer's memory.
 constexpr uint64_t NodeBytes(Answer answer) {
   return answer == Answer::kCallback ? sizeof(CallbackAppend) : sizeof(PendingAppend);
@@ -242,10 +246,11 @@ absl::StatusOr<LogCore::Intake> LogCore::MeetFullQueue(ProducerSlot& slot, const
 }
 
 // A dropped append whose callback is still to be told. It goes to the writer as a marker, which is
-// in flight until the callback is about to run, so that closing waits for it.
+// in flight until the callback is about to run, so that closing waits for it. It takes no space:
+// else dropping would keep the queue full.
 absl::StatusOr<LogCore::Intake> LogCore::SubmitDropped(ProducerSlot& slot, const Request& request) {
   const auto count = static_cast<uint32_t>(request.content.count());
-  absl::Status status = AdmitMarker();
+  absl::Status status = AdmitMarker(kMarkersLeft);
   if (!status.ok()) {
     if (absl::IsResourceExhausted(status)) slot.counters.refused_records.Add(count);
     return status;
@@ -253,7 +258,7 @@ absl::StatusOr<LogCore::Intake> LogCore::SubmitDropped(ProducerSlot& slot, const
   MemoryChunk* chunk = nullptr;
   void* memory = slot.memory.Allocate(sizeof(CallbackAppend), &chunk);
   if (memory == nullptr) {
-    queue_.Return(1, 0);
+    queue_.ReturnMarkers(1);
     return out_of_memory_;
   }
   PendingAppend* append = ComposeCallback(request, memory);
@@ -263,7 +268,7 @@ absl::StatusOr<LogCore::Intake> LogCore::SubmitDropped(ProducerSlot& slot, const
   if (!queue_.Enqueue(slot.lane, append)) {
     static_cast<CallbackAppend*>(append)->~CallbackAppend();
     chunk->Free(1);
-    queue_.Return(1, 0);
+    queue_.ReturnMarkers(1);
     return out_of_memory_;
   }
   slot.counters.dropped_records.Add(count);

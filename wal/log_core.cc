@@ -187,8 +187,9 @@ bool LogCore::AwaitWriter(Deadline deadline) {
   while (true) {
     const Deadline next = std::chrono::steady_clock::now() + kCallbackCheck;
     if (committer_->AwaitEnd(std::min(deadline, next))) return true;
-    if (deadline <= next) return false;
+    // Before giving up: whoever closes a bit at a time gets there too.
     callbacks_.RunWithoutThread();
+    if (deadline <= next) return false;
   }
 }
 
@@ -240,6 +241,8 @@ AdmissionCounts LogCore::CountAdmissions() const {
 
 LogStats LogCore::stats() const {
   LogStats stats;
+  // In a forked child a thread that is not there may hold the locks.
+  if (fork_guard_.Forked()) return stats;
   // How records ended before how they were accepted: see ProducerCounters.
   stats.acknowledged = committer_->acknowledged();
   stats.failed = committer_->failed();

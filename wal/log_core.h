@@ -163,7 +163,7 @@ class LogCore {
   absl::StatusOr<TicketCell*> SubmitForTicket(ProducerSlot& slot, Request request);
   absl::StatusOr<TicketCell*> NewCell(uint32_t records);
   absl::StatusOr<SequenceNumber> ResultOf(const TicketCell& cell) const;
-  absl::Status AdmitMarker();
+  absl::Status AdmitMarker(uint32_t leave = 0);
   bool AwaitWriter(Deadline deadline);
   AdmissionCounts CountAdmissions() const;
   // The same error, told by the log that met it.

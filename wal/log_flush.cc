@@ -9,8 +9,8 @@
 namespace millrace {
 
 // Ok: a marker is in flight.
-absl::Status LogCore::AdmitMarker() {
-  switch (queue_.AdmitMarker()) {
+absl::Status LogCore::AdmitMarker(uint32_t leave) {
+  switch (queue_.AdmitMarker(leave)) {
     case Admission::kAdmitted:
       return absl::OkStatus();
     case Admission::kFull:
@@ -41,7 +41,7 @@ absl::Status LogCore::Flush(ProducerSlot& slot, const FlushOptions& options) {
   marker.answer = PendingAppend::Answer::kTicket;
   marker.ticket = *cell;
   if (!queue_.Enqueue(slot.lane, &marker)) {
-    queue_.Return(1, 0);
+    queue_.ReturnMarkers(1);
     tickets_.Release(*cell);
     return out_of_memory_;
   }
@@ -89,7 +89,7 @@ absl::Status LogCore::TruncateAfter(ProducerSlot& slot, SequenceNumber last_to_k
   command.last_to_keep = last_to_keep;
   slot.completion.Begin();
   if (!queue_.Enqueue(slot.lane, &command)) {
-    queue_.Return(1, 0);
+    queue_.ReturnMarkers(1);
     return out_of_memory_;
   }
   if (slot.completion.Await() == kNoSequence) return EndError();

@@ -46,8 +46,9 @@ enum class DeleteMode : uint8_t {
 // threads, which block all signals: the writer, and from their first use on one
 // that prepares segments, one that runs callbacks, and one that wakes waiters
 // when there are many; with Options::event_listener one more. A child made by fork() cannot use it:
-// calls there are FailedPrecondition, and destroying it does nothing. Not to be destroyed in one of
-// its own callbacks or its listener: it would wait for itself, so that ends the process.
+// calls there are FailedPrecondition, stats() and ListCursors() empty, and destroying it does
+// nothing. Not to be destroyed in one of its own callbacks or its listener: it would wait for
+// itself, so that ends the process.
 class Log {
  public:
   // Opens or creates the log in `directory`, which is created if need be (its

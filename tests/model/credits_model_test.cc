@@ -40,6 +40,52 @@ struct GiveBackAfterClose : QueueScenario {
 
 TEST(CreditsModelTest, TheLastCreditsReturnedWakeTheConsumer) { ExpectHolds<GiveBackAfterClose>(); }
 
+// Closing two words takes two steps; nobody finds out.
+struct CloseInTwoSteps : QueueScenario {
+  Bodies Threads() {
+    return {[this] { queue.Close(); },
+            [this] {
+              if (queue.TryAdmit(1, 1) == Admission::kClosed) Require(queue.Closed(), "records");
+            },
+            [this] {
+              if (queue.AdmitMarker() == Admission::kClosed) Require(queue.Closed(), "markers");
+            }};
+  }
+  void Finally() {}
+};
+
+TEST(CreditsModelTest, WhoIsToldThatItIsClosedFindsItClosed) { ExpectHolds<CloseInTwoSteps>(); }
+
+// A record and a marker come back in any order: whichever is last wakes the consumer.
+struct GiveBackBothAfterClose : QueueScenario {
+  GiveBackBothAfterClose() {
+    queue.TryAdmit(1, 1);
+    queue.AdmitMarker();
+    queue.Close();
+  }
+  Bodies Threads() {
+    return {[this] {
+              while (!queue.Finished()) queue.WaitForWork(kNoDeadline);
+              Require(record.Read() == 1 && marker.Read() == 1, "not done");
+            },
+            [this] {
+              record.Write(1);
+              queue.Return(1, 1);
+            },
+            [this] {
+              marker.Write(1);
+              queue.ReturnMarkers(1);
+            }};
+  }
+  void Finally() {}
+  Cell<uint32_t> record;
+  Cell<uint32_t> marker;
+};
+
+TEST(CreditsModelTest, TheLastOfRecordsAndMarkersWakesTheConsumer) {
+  ExpectHolds<GiveBackBothAfterClose>();
+}
+
 // Who sees nothing in flight sees what was done with it, also when others returned theirs since.
 struct SeeWhatWasDone : QueueScenario {
   SeeWhatWasDone() {
