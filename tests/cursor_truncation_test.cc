@@ -53,7 +53,7 @@ TEST_F(CursorTruncationTest, CursorThatWasShownDroppedRecordsIsSetBackAndTold) {
   EXPECT_TRUE(cursor->Commit(33).ok());
   writer_->AppendTo(40);
   ExpectRecords(*cursor, 34, 40, "'");
-  EXPECT_EQ(events_->text(), "");
+  EXPECT_EQ(events_->text(), "c set back 50 to 33; ");
 }
 
 TEST_F(CursorTruncationTest, CursorThatHadNotComeSoFarIsNotTold) {
@@ -314,6 +314,22 @@ TEST_F(CursorTruncationTest, CheckpointOfAnEpochToComeIsBroughtDownToThisOne) {
   EXPECT_EQ(OnDisk().epoch, 1);
   Truncate(30);
   EXPECT_EQ(OnDisk().committed, 30);
+}
+
+// Of a cursor that nobody opens, such as one that a backup of the log does not go with.
+TEST_F(CursorTruncationTest, CheckpointOfAnEpochToComeIsLoweredUnopened) {
+  AppendTens(60);
+  ASSERT_TRUE(CursorFile::Open(*directory_, kLogId, "c", CursorCheckpoint{9, 90}).ok());
+  registry_ = std::make_shared<CursorRegistry>();
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 60}, *registry_).ok());
+  // As opening the log does it.
+  EXPECT_TRUE(registry_->Truncate(60, 1).ok());
+  EXPECT_EQ(registry_->Lowest()->committed, 60);
+  EXPECT_EQ(OnDisk().committed, 60);
+  AppendTens(80);
+  const auto cursor = MustOpen();
+  ExpectRecords(*cursor, 61, 80);
+  EXPECT_EQ(OnDisk().epoch, 1);
 }
 
 // A cursor never sees a dropped record after it was told, nor a false loss; what it ends up

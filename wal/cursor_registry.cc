@@ -297,7 +297,9 @@ absl::Status CursorRegistry::ClampFile(const Checkpoint& to, uint64_t epoch) {
       CursorFile::Open(*directory, log_id, to.name,
                        absl::NotFoundError("the file of the cursor was removed"), shared);
   absl::Status status = file.status();
-  if (status.ok()) status = (*file)->Clamp(epoch, to.committed);
+  // Whatever epoch it bears: one of an epoch to come, or beyond the end, is not lowered by this
+  // one as such.
+  if (status.ok()) status = (*file)->Write({.epoch = epoch, .committed = to.committed});
   if (status.ok()) {
     MutexLock lock(&mu_);
     SetLowered(to.name, (*file)->checkpoint());
