@@ -316,22 +316,6 @@ TEST_F(CursorTruncationTest, CheckpointOfAnEpochToComeIsBroughtDownToThisOne) {
   EXPECT_EQ(OnDisk().committed, 30);
 }
 
-// Of a cursor that nobody opens, such as one that a backup of the log does not go with.
-TEST_F(CursorTruncationTest, CheckpointOfAnEpochToComeIsLoweredUnopened) {
-  AppendTens(60);
-  ASSERT_TRUE(CursorFile::Open(*directory_, kLogId, "c", CursorCheckpoint{9, 90}).ok());
-  registry_ = std::make_shared<CursorRegistry>();
-  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 60}, *registry_).ok());
-  // As opening the log does it.
-  EXPECT_TRUE(registry_->Truncate(60, 1).ok());
-  EXPECT_EQ(registry_->Lowest()->committed, 60);
-  EXPECT_EQ(OnDisk().committed, 60);
-  AppendTens(80);
-  const auto cursor = MustOpen();
-  ExpectRecords(*cursor, 61, 80);
-  EXPECT_EQ(OnDisk().epoch, 1);
-}
-
 // A cursor never sees a dropped record after it was told, nor a false loss; what it ends up
 // with, taking back what it is told to, is the log.
 TEST_F(CursorTruncationTest, ReadsBesideAWriterThatTruncates) {

@@ -55,6 +55,7 @@ CursorRegistry::Entry& CursorRegistry::EntryOf(std::string_view name) {
 
 void CursorRegistry::BeginOpen(std::string_view name) {
   MutexLock lock(&mu_);
+  AwaitTrim();
   ++EntryOf(name).opening;
 }
 
@@ -214,6 +215,7 @@ absl::Status CursorRegistry::Reset(CursorCommit& commit, const CursorCheckpoint&
     {
       // A trim that begins after this does not pass it; one that ended before is seen below.
       MutexLock lock(&mu_);
+      AwaitTrim();
       Entry& entry = EntryOf(commit.name());
       entry.committed = std::min(entry.committed, to.committed);
     }
@@ -315,6 +317,26 @@ absl::Status CursorRegistry::ClampFile(const Checkpoint& to, uint64_t epoch) {
 
 std::optional<CursorRegistry::Checkpoint> CursorRegistry::Lowest() const {
   MutexLock lock(&mu_);
+  return LowestLocked();
+}
+
+std::optional<CursorRegistry::Checkpoint> CursorRegistry::BeginTrim() {
+  MutexLock lock(&mu_);
+  trimming_ = true;
+  return LowestLocked();
+}
+
+void CursorRegistry::EndTrim() {
+  MutexLock lock(&mu_);
+  trimming_ = false;
+  trim_ended_.NotifyAll();
+}
+
+void CursorRegistry::AwaitTrim() {
+  while (trimming_) trim_ended_.Wait(&mu_);
+}
+
+std::optional<CursorRegistry::Checkpoint> CursorRegistry::LowestLocked() const {
   std::optional<Checkpoint> lowest;
   for (const auto& [name, entry] : entries_) {
     if (!lowest.has_value() || entry.committed < lowest->committed) {

@@ -261,7 +261,7 @@ absl::StatusOr<std::span<const Entry>> CursorState::Peek(size_t n) {
 
 void CursorState::ReadFrom(SequenceNumber next, const ReadPosition& from) {
   read_.reset();
-  reader_.emplace(*context_.directory, context_.log_id, context_.segments->Find(next), next,
+  reader_.emplace(*context_.directory, context_.log_id, context_.FindSegment(next), next,
                   context_.first_retained());
   reader_->UseHint(from);
 }

@@ -109,6 +109,12 @@ class SegmentList {
   void Replace(std::shared_ptr<SegmentNode> first) {
     MutexLock lock(&mu_);
     first_.swap(first);
+    ++replacements_;
+  }
+  // How often that was done: at least to the chain in which a node was found before.
+  uint64_t replacements() const {
+    MutexLock lock(&mu_);
+    return replacements_;
   }
 
   // Takes the sealed segments whose records are all below `s` off the front.
@@ -120,12 +126,20 @@ class SegmentList {
       dropped.push_back(first_);
       first_ = first_->next();
     }
+    if (!dropped.empty()) dropped_before_ = first_->first_sequence;
     return dropped;
+  }
+  // What was given up, also while only the chain shows it so far.
+  SequenceNumber dropped_before() const {
+    MutexLock lock(&mu_);
+    return dropped_before_;
   }
 
  private:
   mutable Mutex mu_;
   std::shared_ptr<SegmentNode> first_ ABSL_GUARDED_BY(mu_);
+  uint64_t replacements_ ABSL_GUARDED_BY(mu_) = 0;
+  SequenceNumber dropped_before_ ABSL_GUARDED_BY(mu_) = kNoSequence;
 };
 
 }  // namespace millrace
