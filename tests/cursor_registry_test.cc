@@ -148,6 +148,51 @@ TEST_F(CursorRegistryTest, ResetThatComesAfterATrimIsRefusedAndChangesNothing) {
   registry_->Close(*commit);
 }
 
+// Of a cursor that nobody opens, such as one that a backup of the log does not go with.
+TEST_F(CursorRegistryTest, CheckpointOfAnEpochToComeIsLoweredUnopened) {
+  AppendTens(60);
+  ASSERT_TRUE(CursorFile::Open(*directory_, kLogId, "c", CursorCheckpoint{9, 90}).ok());
+  registry_ = std::make_shared<CursorRegistry>();
+  ASSERT_TRUE(RegisterCursors(*directory_, kLogId, {.last = 60}, *registry_).ok());
+  // As opening the log does it.
+  EXPECT_TRUE(registry_->Truncate(60, 1).ok());
+  EXPECT_EQ(registry_->Lowest()->committed, 60);
+  EXPECT_EQ(OnDisk("c").committed, 60);
+  AppendTens(80);
+  const auto cursor = MustOpen();
+  ExpectRecords(*cursor, 61, 80);
+  EXPECT_EQ(OnDisk("c").epoch, 1);
+}
+
+// A trim that has looked at the cursors is ended first, and says how far it went.
+TEST_F(CursorRegistryTest, NothingGoesBackAndNothingBeginsWhileATrimIsUnderWay) {
+  AppendTens(100);
+  const auto cursor = MustOpen({.start = CursorStart::At(91)});
+  EXPECT_EQ(registry_->BeginTrim()->committed, 90);
+  std::atomic<bool> trimmed{false};
+  std::thread resetting([&] {
+    const absl::Status status = cursor->Reset(40);
+    EXPECT_TRUE(absl::IsOutOfRange(status)) << status;
+    // acquire: pairs with the release below.
+    EXPECT_TRUE(trimmed.load(std::memory_order_acquire));
+  });
+  std::thread opening([&] {
+    const auto earliest = OpenCursor(Context(), "new", {});
+    ASSERT_TRUE(earliest.ok()) << earliest.status();
+    EXPECT_EQ((*earliest)->committed(), writer_->watermark->first_retained() - 1);
+    ExpectRecords(**earliest, 81, 100);
+  });
+  absl::SleepFor(absl::Milliseconds(20));
+  writer_->TrimBefore(85);
+  // release: pairs with the acquire above.
+  trimmed.store(true, std::memory_order_release);
+  registry_->EndTrim();
+  resetting.join();
+  opening.join();
+  EXPECT_EQ(cursor->committed(), 90);
+  EXPECT_EQ(OnDisk("c").committed, 90);
+}
+
 TEST_F(CursorRegistryTest, DeletedCursorHoldsNothingBackAndIsNew) {
   AppendTens(50);
   MustOpenNamed("c")->Checkpoint().IgnoreError();

@@ -8,14 +8,17 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/cursor.h"
+#include "millrace/recovery_report.h"
 #include "tests/cursor_fixture.h"
 #include "tests/fake_log_writer.h"
 #include "tests/sim_file_system.h"
@@ -76,6 +79,35 @@ class CursorTruncationMomentTest : public CursorTest {
 
   uint64_t calls_ = 0;
 };
+
+// Between the writer's two steps.
+TEST_F(CursorTruncationMomentTest, ChainThatIsNotPublishedYetLosesNothing) {
+  AppendTens(60);
+  const auto cursor = MustOpen();
+  ExpectRecords(*cursor, 1, 50);
+  writer_->Cut(30);
+  std::thread reader([&cursor] {
+    EXPECT_TRUE(cursor->Seek(41).ok());
+    ExpectTruncated(*cursor, 30);
+  });
+  absl::SleepFor(absl::Milliseconds(20));
+  writer_->PublishCut(30);
+  reader.join();
+  writer_->AppendTo(40);
+  ExpectRecords(*cursor, 31, 40, "'");
+}
+
+TEST_F(CursorTruncationMomentTest, TrimThatIsNotPublishedYetIsNoDamage) {
+  AppendTens(60);
+  const auto cursor = MustOpen();
+  writer_->segments->DropBefore(41);
+  ASSERT_TRUE(cursor->Seek(1).ok());
+  const Entry entry = MustNext(*cursor);
+  EXPECT_EQ(entry.kind, Entry::Kind::kLost);
+  EXPECT_EQ(entry.lost.last, 40);
+  EXPECT_EQ(entry.lost.cause, LossCause::kTrimmed);
+  EXPECT_EQ(events_->text(), "");
+}
 
 TEST_F(CursorTruncationMomentTest, EveryCallOfReadingMayMeetIt) {
   uint64_t logs = 0;

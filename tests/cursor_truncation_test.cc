@@ -68,22 +68,6 @@ TEST_F(CursorTruncationTest, CursorThatHadNotComeSoFarIsNotTold) {
   ExpectRecords(*cursor, 34, 70, "'");
 }
 
-// A cursor that follows one truncation may find the chain of the next one, of which the
-// watermarks say nothing yet.
-TEST_F(CursorTruncationTest, ChainThatIsAheadOfItsTruncationIsReadUpToWhatItKeeps) {
-  AppendTens(60);
-  const auto cursor = MustOpen();
-  ExpectRecords(*cursor, 1, 10);
-  Truncate(50);
-  writer_->BeginTruncation(30);
-  ExpectRecords(*cursor, 11, 30);
-  EXPECT_TRUE(absl::IsDeadlineExceeded(cursor->Next(absl::Milliseconds(1)).status()));
-  writer_->PublishTruncation(30);
-  EXPECT_TRUE(absl::IsDeadlineExceeded(cursor->Next(absl::ZeroDuration()).status()));
-  writer_->AppendTo(40);
-  ExpectRecords(*cursor, 31, 40, "''");
-}
-
 TEST_F(CursorTruncationTest, CommitsOfDroppedRecordsAreTakenBack) {
   AppendTens(60);
   {

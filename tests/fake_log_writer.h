@@ -81,15 +81,33 @@ class FakeWriter {
 
   // Log::TruncateAfter, in its two halves: a new chain, which readers find once it is published.
   void TruncateAfter(SequenceNumber last) {
-    BeginTruncation(last);
-    PublishTruncation(last);
+    const auto dropped = Cut(last);
+    PublishCut(last);
+    for (const auto& node : dropped) Delete(*node);
   }
-  void BeginTruncation(SequenceNumber last) { dropped_ = Cut(last); }
-  void PublishTruncation(SequenceNumber last) {
-    watermark->PublishTruncation(last, ++epoch_);
-    for (const auto& node : dropped_) Delete(*node);
-    dropped_.clear();
+  // The nodes that are kept are made anew: the old chain stays as it was. Returns the others.
+  std::vector<std::shared_ptr<SegmentNode>> Cut(SequenceNumber last) {
+    std::vector<Node> kept;
+    std::vector<Node> dropped;
+    for (Node node = segments->First(); node != nullptr; node = node->next()) {
+      (node->first_sequence <= last ? kept : dropped).push_back(node);
+      if (!node->sealed()) break;
+    }
+    Begin(last + 1);
+    suffix_ += "'";
+    Store();
+    Node next = node_;
+    for (size_t i = kept.size(); i-- > 0;) {
+      const SegmentNode& old = *kept[i];
+      auto node = std::make_shared<SegmentNode>(old.number, old.incarnation, old.first_sequence);
+      const SequenceNumber highest = next->first_sequence - 1;
+      node->Seal(ends_[highest], highest, next);
+      next = node;
+    }
+    segments->Replace(next);
+    return dropped;
   }
+  void PublishCut(SequenceNumber last) { watermark->PublishTruncation(last, ++epoch_); }
 
   static constexpr SequenceNumber kRecordsPerSegment = 20;
 
@@ -132,29 +150,6 @@ class FakeWriter {
     old->Seal(end, next - 1, node_);
   }
 
-  // The nodes that are kept are made anew: the old chain stays as it was. Returns the others.
-  std::vector<Node> Cut(SequenceNumber last) {
-    std::vector<Node> kept;
-    std::vector<Node> dropped;
-    for (Node node = segments->First(); node != nullptr; node = node->next()) {
-      (node->first_sequence <= last ? kept : dropped).push_back(node);
-      if (!node->sealed()) break;
-    }
-    Begin(last + 1);
-    suffix_ += "'";
-    Store();
-    Node next = node_;
-    for (size_t i = kept.size(); i-- > 0;) {
-      const SegmentNode& old = *kept[i];
-      auto node = std::make_shared<SegmentNode>(old.number, old.incarnation, old.first_sequence);
-      const SequenceNumber highest = next->first_sequence - 1;
-      node->Seal(ends_[highest], highest, next);
-      next = node;
-    }
-    segments->Replace(next, last);
-    return dropped;
-  }
-
   void Delete(const SegmentNode& node) {
     EXPECT_EQ(directory_.Unlink(SegmentName(node.number)), 0);
   }
@@ -162,7 +157,6 @@ class FakeWriter {
   Directory& directory_;
   SegmentBuilder segment_;
   Node node_;
-  std::vector<Node> dropped_;  // by the truncation that is under way
   uint64_t stored_ = 0;
   int64_t time_ns_ = 1'000'000'000;
   uint64_t epoch_ = 1;

@@ -79,6 +79,32 @@ TEST_F(WalCoreTruncateDamageTest, AReaderOfTheDirectoryFollows) {
   EXPECT_EQ(drain(), Payloads{"new"});
 }
 
+// Of which only the last one's base is to be found.
+TEST_F(WalCoreTruncateDamageTest, AReaderOfTheDirectoryFollowsSeveralTruncationsAtOnce) {
+  Open();
+  CommitUpTo(20);
+  LogReaderOptions options;
+  options.file_system = &disk_;
+  auto reader = LogReader::Open(kDirectory, options);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  while ((*reader)->Next().ok()) {
+  }
+  EXPECT_EQ((*reader)->next(), 20u);
+  Truncate(8);
+  core_->ReleaseTrimmed();
+  for (int i = 0; i < 6; ++i) Commit("new");
+  Truncate(12);
+  core_->ReleaseTrimmed();
+  Commit("newer");
+  ASSERT_TRUE(core_->WriteIdleMark().ok());
+  ASSERT_TRUE((*reader)->Refresh().ok());
+  Payloads payloads;
+  for (auto entry = (*reader)->Next(); entry.ok(); entry = (*reader)->Next()) {
+    payloads.emplace_back(entry->record.payload);
+  }
+  EXPECT_EQ(payloads, Payloads({"new", "new", "new", "new", "newer"}));
+}
+
 // Not even where the number is claimed durable, the record that got it is lost, and the one
 // that had it before stands right behind the cut.
 TEST_F(WalCoreTruncateDamageTest, AReaderOfTheDirectoryDoesNotReadBehindTheCut) {

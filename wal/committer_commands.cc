@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "wal/check.h"
@@ -49,7 +50,8 @@ absl::Status Committer::Trim(const Command& command) {
                                               ": only records up to ", core.last_durable(),
                                               " are durable; flush first, or trim less"));
   }
-  const std::optional<CursorRegistry::Checkpoint> lowest = parts_.cursors->Lowest();
+  const std::optional<CursorRegistry::Checkpoint> lowest = parts_.cursors->BeginTrim();
+  const absl::Cleanup end = [this] { parts_.cursors->EndTrim(); };
   if (command.mode == TrimMode::kRespectCursors && lowest.has_value() &&
       lowest->committed + 1 < command.first_to_keep) {
     return absl::FailedPreconditionError(

@@ -70,7 +70,7 @@ absl::StatusOr<CursorLag> Measure(const CursorContext& context, SequenceNumber c
   CursorLag lag;
   lag.records = RecordsAfter(consumed, durable);
   if (lag.records == 0) return lag;
-  const std::shared_ptr<SegmentNode> segment = context.segments->Find(consumed + 1);
+  const std::shared_ptr<SegmentNode> segment = context.FindSegment(consumed + 1);
   RecordReader reader(*context.directory, context.log_id, segment, consumed + 1,
                       context.first_retained());
   reader.UseHint(from);

@@ -78,7 +78,7 @@ absl::StatusOr<std::unique_ptr<CursorFile>> OpenFileOf(
   // the log had then; for a file that was not yet there then, at the end there is.
   const CursorCheckpoint written = (*file)->checkpoint();
   const CursorCheckpoint counted = context.registry->Counted(name, written);
-  const SequenceNumber end = std::min(context.watermark->last_written(), counted.committed);
+  const SequenceNumber end = std::min(context.watermark->last_durable(), counted.committed);
   // One of an epoch to come would be lowered by no truncation.
   if (written.committed <= end && written.epoch <= epoch) return file;
   CursorCheckpoint checkpoint = written;

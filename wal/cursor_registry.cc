@@ -55,6 +55,7 @@ CursorRegistry::Entry& CursorRegistry::EntryOf(std::string_view name) {
 
 void CursorRegistry::BeginOpen(std::string_view name) {
   MutexLock lock(&mu_);
+  AwaitTrim();
   ++EntryOf(name).opening;
 }
 
@@ -214,6 +215,7 @@ absl::Status CursorRegistry::Reset(CursorCommit& commit, const CursorCheckpoint&
     {
       // A trim that begins after this does not pass it; one that ended before is seen below.
       MutexLock lock(&mu_);
+      AwaitTrim();
       Entry& entry = EntryOf(commit.name());
       entry.committed = std::min(entry.committed, to.committed);
     }
@@ -296,7 +298,9 @@ absl::Status CursorRegistry::ClampFile(const Checkpoint& to, uint64_t epoch) {
       CursorFile::Open(*directory, log_id, to.name,
                        absl::NotFoundError("the file of the cursor was removed"), shared);
   absl::Status status = file.status();
-  if (status.ok()) status = (*file)->Clamp(epoch, to.committed);
+  // Whatever epoch it bears: one of an epoch to come, or beyond the end, is not lowered by this
+  // one as such.
+  if (status.ok()) status = (*file)->Write({.epoch = epoch, .committed = to.committed});
   if (status.ok()) {
     MutexLock lock(&mu_);
     SetLowered(to.name, (*file)->checkpoint());
@@ -312,6 +316,26 @@ absl::Status CursorRegistry::ClampFile(const Checkpoint& to, uint64_t epoch) {
 
 std::optional<CursorRegistry::Checkpoint> CursorRegistry::Lowest() const {
   MutexLock lock(&mu_);
+  return LowestLocked();
+}
+
+std::optional<CursorRegistry::Checkpoint> CursorRegistry::BeginTrim() {
+  MutexLock lock(&mu_);
+  trimming_ = true;
+  return LowestLocked();
+}
+
+void CursorRegistry::EndTrim() {
+  MutexLock lock(&mu_);
+  trimming_ = false;
+  trim_ended_.NotifyAll();
+}
+
+void CursorRegistry::AwaitTrim() {
+  while (trimming_) trim_ended_.Wait(&mu_);
+}
+
+std::optional<CursorRegistry::Checkpoint> CursorRegistry::LowestLocked() const {
   std::optional<Checkpoint> lowest;
   for (const auto& [name, entry] : entries_) {
     if (!lowest.has_value() || entry.committed < lowest->committed) {

@@ -63,6 +63,7 @@ class CursorRegistry {
   Mutex& files_mu() ABSL_LOCK_RETURNED(files_mu_) { return files_mu_; }
 
   // Holds trimming back if the name is new, until EndOpen says what came of it (null: nothing).
+  // Waits for a trim that is under way.
   void BeginOpen(std::string_view name);
   void EndOpen(std::string_view name, std::shared_ptr<CursorCommit> commit)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(files_mu_);
@@ -85,8 +86,8 @@ class CursorRegistry {
   // The same for all open cursors, with one sync. The first error, in order of name.
   absl::Status WriteAll();
 
-  // Makes `to` the last commit, durably, also where it lies below the present one.
-  // Errors: OutOfRange (trimmed meanwhile: nothing was changed); I/O errors.
+  // Makes `to` the last commit, durably, also where it lies below the present one. Waits for a trim
+  // that is under way. Errors: OutOfRange (trimmed: nothing was changed); I/O errors.
   absl::Status Reset(CursorCommit& commit, const CursorCheckpoint& to,
                      absl::FunctionRef<SequenceNumber()> first_retained);
 
@@ -102,6 +103,10 @@ class CursorRegistry {
 
   // The cursor that is furthest behind; nullopt if there is no cursor.
   std::optional<Checkpoint> Lowest() const;
+  // The same, and until EndTrim it stays so: no checkpoint goes back, and no cursor is begun. In
+  // between what is trimmed is published.
+  std::optional<Checkpoint> BeginTrim();
+  void EndTrim();
   // In order of name.
   std::vector<Listed> List() const;
 
@@ -119,6 +124,8 @@ class CursorRegistry {
   };
 
   Entry& EntryOf(std::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<Checkpoint> LowestLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AwaitTrim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   CursorCheckpoint Lowered(const CursorCheckpoint& checkpoint) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetLowered(std::string_view name, const CursorCheckpoint& written)
@@ -132,6 +139,8 @@ class CursorRegistry {
   // Taken in this order: files_mu_, turns in order of name, mu_.
   Mutex files_mu_;
   mutable Mutex mu_;
+  bool trimming_ ABSL_GUARDED_BY(mu_) = false;
+  Condition trim_ended_;
   std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mu_);
   std::vector<Epoch> epochs_ ABSL_GUARDED_BY(mu_);  // both numbers rise
   Directory* directory_ ABSL_GUARDED_BY(mu_) = nullptr;

@@ -110,7 +110,7 @@ CursorState::Step CursorState::ReadOne() {
     case RecordReader::Kind::kAtLimit:
       break;
   }
-  const SequenceNumber limit = std::min(context_.watermark->last_durable(), kept_);
+  const SequenceNumber limit = context_.watermark->last_durable();
   if (limit < reader_->next_sequence()) return Step::kNothing;
   limit_ = limit;
   return Step::kAgain;
@@ -144,10 +144,8 @@ absl::Status CursorState::Await(absl::Duration timeout) {
     if (!found.ok()) return found.status();
     if (*found) return absl::OkStatus();
     if (!deadline.has_value()) deadline = DeadlineAfter(timeout);
-    // Behind what is kept nothing comes before the truncation is published.
-    const SequenceNumber next = reader_->next_sequence();
-    const Watermark::Wait wait = context_.watermark->WaitDurable(
-        next <= kept_ ? next : kMaxSequence, seen_, *deadline);
+    const Watermark::Wait wait =
+        context_.watermark->WaitDurable(reader_->next_sequence(), seen_, *deadline);
     if (wait != Watermark::Wait::kReached && wait != Watermark::Wait::kTruncated) {
       return EndOfWait(wait);
     }
@@ -265,11 +263,7 @@ absl::StatusOr<std::span<const Entry>> CursorState::Peek(size_t n) {
 
 void CursorState::ReadFrom(SequenceNumber next, const ReadPosition& from) {
   read_.reset();
-  SegmentList::Place place = context_.segments->FindPlace(next);
-  // Ahead of what was published: what the watermarks say is of the chain before.
-  kept_ = place.truncations != seen_ ? place.kept : kMaxSequence;
-  limit_ = std::min(limit_, kept_);
-  reader_.emplace(*context_.directory, context_.log_id, std::move(place.node), next,
+  reader_.emplace(*context_.directory, context_.log_id, context_.FindSegment(next), next,
                   context_.first_retained());
   reader_->UseHint(from);
 }

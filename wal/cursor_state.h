@@ -111,7 +111,6 @@ class CursorState {
   uint64_t seen_;                       // truncations that were followed
   uint64_t epoch_;                      // that the last of them began
   SequenceNumber limit_ = 0;            // was durable then
-  SequenceNumber kept_ = kMaxSequence;  // what is durable of the chain that is read, at most
   SequenceNumber shown_;                // the highest number that anybody was shown
   SequenceNumber delivered_;
   SequenceNumber committed_;

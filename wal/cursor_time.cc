@@ -37,7 +37,7 @@ std::optional<int64_t> BegunAt(const CursorContext& context, const SegmentNode& 
 // which finds one of them where the clock was set back.
 std::shared_ptr<SegmentNode> FindSegment(const CursorContext& context, int64_t time_ns,
                                          SequenceNumber limit) {
-  std::vector<std::shared_ptr<SegmentNode>> nodes = {context.segments->First()};
+  std::vector<std::shared_ptr<SegmentNode>> nodes = {context.FirstSegment()};
   while (nodes.back()->sealed() && nodes.back()->next()->first_sequence <= limit) {
     nodes.push_back(nodes.back()->next());
   }

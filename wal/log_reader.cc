@@ -57,6 +57,7 @@ struct LogReader::State {
   absl::Status RecoverSteadily(RecoveryReport* out);
   void ReadFrom(SequenceNumber next, const ReadPosition& hint);
   SequenceNumber Limit() const;
+  uint64_t Newest() const;
   SegmentInfo Describe(uint64_t number, const std::string& file_name);
 
   std::string path;
@@ -105,6 +106,12 @@ absl::Status LogReader::State::RecoverSteadily(RecoveryReport* out) {
 SequenceNumber LogReader::State::Limit() const {
   if (options.limit == LogReaderOptions::Limit::kDurable) return scout->mark();
   return std::max(scout->mark(), scout->readable());
+}
+
+// The number of the newest segment known; 0: none.
+uint64_t LogReader::State::Newest() const {
+  const uint64_t newest = log.newest.has_value() ? log.newest->number : 0;
+  return log.chain.empty() ? newest : std::max(newest, log.chain.back().number);
 }
 
 void LogReader::State::ReadFrom(SequenceNumber next, const ReadPosition& hint) {
@@ -175,11 +182,18 @@ absl::Status LogReader::Refresh() {
   if (*news == LogScout::News::kSeen) return absl::OkStatus();
   SequenceNumber next = s.reader->next_sequence();
   const uint64_t epoch = s.log.epoch;
+  const uint64_t newest = s.Newest();
+  const SequenceNumber known = std::max(s.scout->mark(), s.scout->readable());
   const ReadPosition position = s.reader->position();
   RecoveryReport report;
   if (absl::Status status = s.RecoverSteadily(&report); !status.ok()) return status;
-  // What was dropped since is not to be passed over when its numbers are given again.
+  // What was dropped since is not to be passed over when its numbers are given again. Of several
+  // truncations the first segment that was begun since tells how far the lowest one reached.
   if (s.log.epoch != epoch) next = std::min(next, s.log.epoch_base + 1);
+  for (const ChainSegment& segment : s.log.chain) {
+    const bool gives_anew = segment.number > newest && segment.first_sequence <= known;
+    if (gives_anew) next = std::min(next, segment.first_sequence);
+  }
   s.ReadFrom(next, position);
   return absl::OkStatus();
 }

@@ -97,35 +97,24 @@ class SegmentList {
     return first_;
   }
 
-  // A place in the chain, and which chain it is.
-  struct Place {
-    std::shared_ptr<SegmentNode> node;
-    uint64_t truncations = 0;  // how often the chain was replaced
-    // What the last one kept. A chain is replaced shortly before its truncation is published:
-    // until then watermarks are those of the chain before, and hold here only up to this.
-    SequenceNumber kept = kMaxSequence;
-  };
-
   // The last segment whose first record is not after `s`; the first one if all are.
-  Place FindPlace(SequenceNumber s) const {
-    Place place;
-    {
-      MutexLock lock(&mu_);
-      place = {first_, truncations_, kept_};
-    }
-    std::shared_ptr<SegmentNode>& node = place.node;
+  std::shared_ptr<SegmentNode> Find(SequenceNumber s) const {
+    std::shared_ptr<SegmentNode> node = First();
     while (node->sealed() && node->next()->first_sequence <= s) node = node->next();
-    return place;
+    return node;
   }
-  std::shared_ptr<SegmentNode> Find(SequenceNumber s) const { return FindPlace(s).node; }
 
-  // What is found from now on is the chain from `first` on, in which a truncation kept the records
-  // up to `kept`. Who holds a node of the old one goes on in that.
-  void Replace(std::shared_ptr<SegmentNode> first, SequenceNumber kept) {
+  // What is found from now on is the chain from `first` on. Who holds a node of the
+  // old one goes on in that.
+  void Replace(std::shared_ptr<SegmentNode> first) {
     MutexLock lock(&mu_);
     first_.swap(first);
-    ++truncations_;
-    kept_ = kept;
+    ++replacements_;
+  }
+  // How often that was done: at least to the chain in which a node was found before.
+  uint64_t replacements() const {
+    MutexLock lock(&mu_);
+    return replacements_;
   }
 
   // Takes the sealed segments whose records are all below `s` off the front.
@@ -137,14 +126,20 @@ class SegmentList {
       dropped.push_back(first_);
       first_ = first_->next();
     }
+    if (!dropped.empty()) dropped_before_ = first_->first_sequence;
     return dropped;
+  }
+  // What was given up, also while only the chain shows it so far.
+  SequenceNumber dropped_before() const {
+    MutexLock lock(&mu_);
+    return dropped_before_;
   }
 
  private:
   mutable Mutex mu_;
   std::shared_ptr<SegmentNode> first_ ABSL_GUARDED_BY(mu_);
-  uint64_t truncations_ ABSL_GUARDED_BY(mu_) = 0;
-  SequenceNumber kept_ ABSL_GUARDED_BY(mu_) = kMaxSequence;
+  uint64_t replacements_ ABSL_GUARDED_BY(mu_) = 0;
+  SequenceNumber dropped_before_ ABSL_GUARDED_BY(mu_) = kNoSequence;
 };
 
 }  // namespace millrace

@@ -134,7 +134,7 @@ void WalCore::DropBehind(const std::shared_ptr<SegmentNode>& kept, const Predece
     }
     next = std::move(renewed);
   }
-  segments_->Replace(std::move(next), last_durable_);
+  segments_->Replace(std::move(next));
   trimmed_.insert(trimmed_.end(), std::make_move_iterator(dropped),
                   std::make_move_iterator(old.end()));
 }

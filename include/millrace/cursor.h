@@ -152,7 +152,7 @@ class Cursor {
 
   // Seek that also moves the commit, back too, durably before it returns: from here on the
   // cursor has consumed everything below `next` and nothing else. Trimming does not pass it from
-  // then on; of a trim under way at that moment the cursor hears as a loss.
+  // then on. Waits for a trim that is under way.
   //
   // Errors: as Seek; I/O errors, after which neither has moved, but after a crash the cursor may
   //   go on at either.
