@@ -164,12 +164,12 @@ TEST_F(ErrorMessagesTest, ACursorsFileIsNamedWithWhatToDoAboutIt) {
   ASSERT_TRUE(log->OpenCursor("a").ok());
   std::filesystem::copy_file(Path("a.cursor"), Path("copy.cursor"));
   ExpectError(log->OpenCursor("copy").status(), Code::kFailedPrecondition,
-              {"copy.cursor belongs to cursor a", "remove the file to start cursor copy anew"});
+              {path_, "copy.cursor belongs to cursor a", "delete the cursor to start copy anew"});
   Overwrite("damaged.cursor", std::string(1000, 'x'));
   ExpectError(log->OpenCursor("damaged").status(), Code::kDataLoss,
-              {"damaged.cursor", "cursor damaged", "remove the file"});
+              {path_, "damaged.cursor", "neither of its two slots is valid", "position of cursor damaged", "delete the cursor"});
   std::filesystem::create_directory(Path("folder.cursor"));
-  ExpectError(log->OpenCursor("folder").status(), Code::kInvalidArgument, {"folder.cursor"});
+  ExpectError(log->OpenCursor("folder").status(), Code::kInvalidArgument, {path_, "open folder.cursor", "EISDIR", "check what stands"});
 }
 
 TEST_F(ErrorMessagesTest, ATrimNamesTheBoundOrTheCursorInItsWay) {
