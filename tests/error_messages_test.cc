@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,20 +16,13 @@
 #include "gtest/gtest.h"
 #include "millrace/log.h"
 #include "millrace/log_reader.h"
+#include "tests/error_row.h"
 #include "tests/temp_directory.h"
 
 namespace millrace {
 namespace {
 
 using Code = absl::StatusCode;
-
-void ExpectError(const absl::Status& status, Code code, const std::vector<std::string>& says) {
-  EXPECT_EQ(status.code(), code) << status;
-  for (const std::string& part : says) {
-    EXPECT_NE(status.message().find(part), std::string_view::npos)
-        << "\"" << status.message() << "\" does not say \"" << part << "\"";
-  }
-}
 
 class ErrorMessagesTest : public testing::Test {
  protected:
@@ -167,9 +159,11 @@ TEST_F(ErrorMessagesTest, ACursorsFileIsNamedWithWhatToDoAboutIt) {
               {path_, "copy.cursor belongs to cursor a", "delete the cursor to start copy anew"});
   Overwrite("damaged.cursor", std::string(1000, 'x'));
   ExpectError(log->OpenCursor("damaged").status(), Code::kDataLoss,
-              {path_, "damaged.cursor", "neither of its two slots is valid", "position of cursor damaged", "delete the cursor"});
+              {path_, "damaged.cursor", "neither of its two slots is valid",
+               "position of cursor damaged", "delete the cursor"});
   std::filesystem::create_directory(Path("folder.cursor"));
-  ExpectError(log->OpenCursor("folder").status(), Code::kInvalidArgument, {path_, "open folder.cursor", "EISDIR", "check what stands"});
+  ExpectError(log->OpenCursor("folder").status(), Code::kInvalidArgument,
+              {path_, "open folder.cursor", "EISDIR", "check what stands"});
 }
 
 TEST_F(ErrorMessagesTest, ATrimNamesTheBoundOrTheCursorInItsWay) {
