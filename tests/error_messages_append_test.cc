@@ -138,16 +138,20 @@ TEST_F(ErrorMessagesAppendTest, ACallbackThatMeetsAFullQueueIsToldToUseAnotherTh
   OpenSmall();
   HoldWriter(FileOp::kSync);
   absl::Status refused;
+  absl::Notification done;
   ASSERT_TRUE(log_->AppendAsync("x", {.durability = Durability::kBuffered},
                                 [&](auto) {
+                                  // Each holds space until its callback has run, which is behind
+                                  // this one.
                                   do {
                                     refused =
                                         log_->AppendAsync(std::string(10000, 'x'), {}, [](auto) {});
                                   } while (refused.ok());
+                                  done.Notify();
                                 })
                   .ok());
   ReleaseWriter();
-  // Each such append holds space until its callback has run, which is behind this one.
+  done.WaitForNotification();
   ASSERT_TRUE(log_->Close().ok());
   ExpectError(refused, Code::kResourceExhausted,
               {"log /log: the queue is full: it holds ", "an append from a callback does not wait",
@@ -172,7 +176,8 @@ TEST_F(ErrorMessagesAppendTest, ADeadlineSaysWhetherTheRecordMayBeInTheLog) {
          return ticket.Wait().status();
        },
        Code::kCancelled,
-       {"log /log: the append was withdrawn: it is not in the log", "append it again"}},
+       {"log /log: the append was withdrawn: it is not in the log",
+        "append it again if it is wanted"}},
       {[&] { return log_->Flush({.timeout = absl::Milliseconds(2)}); },
        Code::kDeadlineExceeded,
        {"log /log: not flushed within 2ms (FlushOptions::timeout); it goes on: flush again"}},

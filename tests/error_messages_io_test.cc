@@ -218,28 +218,6 @@ TEST_F(ErrorMessagesIoTest, OfRecovering) {
         open,
         Code::kPermissionDenied,
         {"log /log: set aside " + two + ": EPERM", kRight}}});
-  const auto leave_shared = [&] {
-    Open();
-    disk_->WriteFileBytes("/log/CURSORS", std::string(100, 'x'));
-    log_ = nullptr;
-  };
-  ExpectRows(leave_shared, {{Failing(FileOp::kUnlink, "CURSORS", EACCES),
-                             open,
-                             Code::kPermissionDenied,
-                             {"log /log: unlink CURSORS: EACCES", kRight}},
-                            {Failing(FileOp::kList, ".", EIO, 2),
-                             open,
-                             Code::kInternal,
-                             {"log /log: list the log's directory: EIO", kDevice}}});
-  ExpectRows(
-      [&] {
-        leave_shared();
-        disk_->AddRule(Failing(FileOp::kOpen, "CURSORS", EIO));
-      },
-      {{Failing(FileOp::kRename, "CURSORS", EIO),
-        open,
-        Code::kInternal,
-        {"log /log: set aside CURSORS: EIO", kDevice}}});
 }
 
 TEST_F(ErrorMessagesIoTest, OfAppendingFlushingAndClosing) {
@@ -328,16 +306,26 @@ TEST_F(ErrorMessagesIoTest, OfTrimmingAndTruncating) {
   const std::string failed = "log /log has failed (close it, and open it again): ";
   const std::string one = "00000000000000000001.seg";
   const auto truncate = [&] { return log_->TruncateAfter(3); };
+  const auto trim = [&] { return log_->TrimBefore(18); };
+  ExpectRows(
+      [&] {
+        Open();
+        Append(20);
+      },
+      {{Failing(FileOp::kSync, "*.seg", EIO),
+        trim,
+        Code::kInternal,
+        {failed + "sync 0000000000000000000", ".seg: EIO", kDevice}},
+       {Failing(FileOp::kWrite, "*.seg", ENOSPC),
+        trim,
+        Code::kResourceExhausted,
+        {failed + "write 0000000000000000000", ".seg at ", ": ENOSPC", kSpace}}});
   ExpectRows(
       [&] {
         Open();
         Append();
       },
-      {{Failing(FileOp::kSync, "*.seg", EIO),
-        [&] { return log_->TrimBefore(4); },
-        Code::kInternal,
-        {"log /log", ": EIO", kDevice}},
-       {Failing(FileOp::kOpen, one, EMFILE),
+      {{Failing(FileOp::kOpen, one, EMFILE),
         truncate,
         Code::kResourceExhausted,
         {"log /log: open " + one + ": EMFILE", kFiles}},

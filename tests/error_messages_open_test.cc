@@ -101,7 +101,7 @@ TEST_F(ErrorMessagesOpenTest, ModesAndLocksNameTheDirectoryAndTheWayOut) {
          return OpenError();
        },
        Code::kInvalidArgument,
-       {"log /log: Options::slow_sync is 0: raise it to at least 1us, or make it infinite"}},
+       {"log /log: Options::slow_sync is 0: set it to 1us or more, or make it infinite"}},
   });
 }
 
