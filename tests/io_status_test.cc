@@ -17,9 +17,12 @@ namespace {
 
 TEST(IoStatusTest, NamesOperationFilePlaceAndErrno) {
   const absl::Status status = IoErrorAt("write", "00000000000000000003.seg", 8192, -EIO);
-  EXPECT_EQ(status.message(), "write 00000000000000000003.seg at 8192: EIO (Input/output error)");
+  EXPECT_EQ(
+      status.message(),
+      "write 00000000000000000003.seg at 8192: EIO (Input/output error); check the device and the "
+      "kernel's log");
   EXPECT_EQ(IoError("open", "LOG", -ENOENT).message(),
-            "open LOG: ENOENT (No such file or directory)");
+            "open LOG: ENOENT (No such file or directory); check that it exists");
 }
 
 TEST(IoStatusTest, ErrnoCanBeReadBack) {
@@ -77,7 +80,8 @@ TEST(IoStatusTest, EachErrnoHasThePromisedCode) {
 }
 
 TEST(IoStatusTest, NumberWithoutNameStillFormats) {
-  EXPECT_EQ(IoError("x", "y", -4000).message(), "x y: errno (unknown error)");
+  EXPECT_EQ(IoError("x", "y", -4000).message(),
+            "x y: errno 4000 (unknown error); check the device and the kernel's log");
 }
 
 TEST(IoStatusTest, OnlyTheThreeFullDiskErrorsAreOutOfSpace) {

@@ -48,7 +48,7 @@ absl::Status CheckSlowSync(absl::Duration value) {
   if (value >= absl::Microseconds(1)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("Options::slow_sync is ", absl::FormatDuration(value),
-                   ": raise it to at least 1us, or make it infinite"));
+                   ": set it to 1us or more, or make it infinite"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "wal/check.h"
 #include "wal/cursor_lag.h"
 #include "wal/deadline.h"
+#include "wal/io_status.h"
 
 namespace millrace {
 namespace {
@@ -311,12 +312,19 @@ void Committer::Fail(absl::Status status) {
   failed_ = true;
   sync_deadline_ = idle_deadline_ = kNoDeadline;
   parts_.events->LogFailed(status);
-  parts_.watermark->End(std::move(status));
+  failure_ = status;
+  parts_.watermark->End(HasFailed(status));
   // release: whoever finds the queue closed finds the error; pairs with the fence in
   // LogCore::EndError().
   std::atomic_thread_fence(std::memory_order_release);
   parts_.queue->Close();
   FailUnfinished();
+}
+
+// What everybody is told from then on; events name the log by themselves.
+absl::Status Committer::HasFailed(const absl::Status& status) const {
+  return InFront(absl::StrCat("log ", parts_.log, " has failed (close it, and open it again)"),
+                 status);
 }
 
 void Committer::FailUnfinished() {
@@ -345,11 +353,11 @@ void Committer::End() {
     parts_.watermark->PublishDurable(parts_.core->last_durable());
     status = closed_;
   }
-  parts_.watermark->End(std::move(status));
+  if (failed_) status = failure_;
+  const bool in_order = absl::IsCancelled(status);
+  parts_.watermark->End(in_order ? status : HasFailed(status));
   WatchForTheLastTime();
-  const absl::Status error = parts_.watermark->status();
-  parts_.events->Closed(parts_.core->last_durable(),
-                        absl::IsCancelled(error) ? absl::OkStatus() : error);
+  parts_.events->Closed(parts_.core->last_durable(), in_order ? absl::OkStatus() : status);
   PublishStats();
   std::vector<Command*> commands;
   {

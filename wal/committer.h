@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -63,6 +64,7 @@ class Committer {
     LogEvents* events;
     CoreMeter* meter;
     absl::AnyInvocable<AdmissionCounts() const> admissions;
+    std::string log = {};  // its directory, for errors
   };
 
   // `closed` is what the watermark ends with after closing in order.
@@ -108,6 +110,7 @@ class Committer {
   void RunCommands();
   absl::Status Trim(const Command& command);
   void End();
+  absl::Status HasFailed(const absl::Status& status) const;
   void PublishStats();
   void Watch(Deadline now);
   void WatchForTheLastTime();
@@ -127,6 +130,7 @@ class Committer {
   CallbackAppend* oldest_callback_ = nullptr;
   CallbackAppend* newest_callback_ = nullptr;
   bool failed_ = false;
+  absl::Status failure_;  // if so
   Deadline sync_deadline_ = kNoDeadline;
   Deadline idle_deadline_ = kNoDeadline;
   uint32_t now_us_ = 0;  // MicrosecondStamp() of the last write or sync

@@ -63,7 +63,7 @@ absl::Status Committer::Trim(const Command& command) {
   absl::Status status = core.TrimBefore(command.first_to_keep);
   if (!core.status().ok()) {
     Fail(core.status());
-    return status;
+    return parts_.watermark->status();
   }
   sync_deadline_ = kNoDeadline;
   parts_.watermark->PublishDurable(core.last_durable());

@@ -129,7 +129,8 @@ absl::Status CursorFile::Delete(Directory& directory, const LogId& log_id, std::
     if (synced < 0) return IoError("sync directory of", file_name, synced);
     if (home.ok()) return absl::OkStatus();
     return absl::NotFoundError(absl::StrFormat(
-        "there is no cursor %s: no file %s is in the log's directory", name, file_name));
+        "there is no cursor %s: no file %s is in the log's directory; check the name", name,
+        file_name));
   }
   return ChangesAllTheTime(name);
 }

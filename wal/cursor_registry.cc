@@ -224,7 +224,9 @@ absl::Status CursorRegistry::Reset(CursorCommit& commit, const CursorCheckpoint&
       MutexLock lock(&mu_);
       SetLowered(commit.name(), commit.file()->checkpoint());
       return absl::OutOfRangeError(
-          absl::StrFormat("cursor %s: cannot be reset to %d, the oldest record kept is %d",
+          absl::StrFormat("cursor %s: cannot be reset to %d: the oldest record kept is %d, trimmed "
+                          "meanwhile; reset it "
+                          "to that or a later one",
                           commit.name(), to.committed + 1, first));
     }
     CursorCheckpoint checkpoint = to;

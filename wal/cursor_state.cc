@@ -8,6 +8,8 @@
 #include "wal/cursor_lag.h"
 #include "wal/cursor_time.h"
 #include "wal/deadline.h"
+#include "wal/io_status.h"
+#include "wal/strings.h"
 
 namespace millrace {
 namespace {
@@ -61,6 +63,13 @@ absl::Status CursorState::CheckProcess() const {
       absl::StrFormat("cursor %s was opened by the process that this one was forked from, and is "
                       "that one's: open the log after the fork",
                       name()));
+}
+
+absl::Status CursorState::Named(const absl::Status& status) const {
+  if (status.ok()) return status;
+  const std::string cursor = "cursor " + name();
+  // Some say it themselves.
+  return ToStd(status.message()).starts_with(cursor) ? status : InFront(cursor, status);
 }
 
 // --- Reading ----------------------------------------------------------------------
@@ -131,7 +140,7 @@ absl::StatusOr<bool> CursorState::Look() {
       case Step::kNothing:
         return false;
       case Step::kError:
-        return reader_->status();
+        return Named(reader_->status());
     }
   }
 }
@@ -154,8 +163,8 @@ absl::Status CursorState::Await(absl::Duration timeout) {
 
 absl::Status CursorState::EndOfWait(Watermark::Wait wait) const {
   if (wait == Watermark::Wait::kTimedOut) {
-    return absl::DeadlineExceededError(
-        absl::StrFormat("cursor %s: record %d is not durable yet", name(), delivered_ + 1));
+    return absl::DeadlineExceededError(absl::StrFormat(
+        "cursor %s: record %d is not durable yet; call again", name(), delivered_ + 1));
   }
   const absl::Status status = context_.watermark->status();
   if (wait == Watermark::Wait::kClosed) return status;
@@ -248,7 +257,7 @@ absl::StatusOr<std::span<const Entry>> CursorState::Peek(size_t n) {
     if (peeked_.size() >= n) break;
     const Step step = read_.has_value() ? Step::kEntry : ReadOne();
     if (step == Step::kAgain) continue;
-    if (step == Step::kError && peeked_.empty()) return reader_->status();
+    if (step == Step::kError && peeked_.empty()) return Named(reader_->status());
     if (step != Step::kEntry) break;
     Entry entry;
     ShowRead(&entry);
@@ -290,7 +299,8 @@ absl::Status CursorState::CheckTarget(std::string_view operation, SequenceNumber
   const SequenceNumber durable = context_.watermark->last_durable();
   if (next >= first && next <= durable + 1) return absl::OkStatus();
   return absl::OutOfRangeError(absl::StrFormat(
-      "cursor %s: cannot %s to record %d: the oldest kept is %d, the next to become durable %d",
+      "cursor %s: cannot %s to record %d: choose one from %d (the oldest kept) to %d (the next to "
+      "become durable)",
       name(), operation, next, first, durable + 1));
 }
 
@@ -313,7 +323,7 @@ absl::Status CursorState::SeekToTime(absl::Time time) {
   if (absl::Status status = CheckProcess(); !status.ok()) return status;
   FollowTruncation();
   const absl::StatusOr<TimePosition> found = FindTime(context_, time);
-  if (!found.ok()) return found.status();
+  if (!found.ok()) return Named(found.status());
   MoveTo(found->next, found->from);
   return absl::OkStatus();
 }
@@ -326,7 +336,7 @@ absl::Status CursorState::Reset(SequenceNumber next) {
   absl::Status status =
       context_.registry->Reset(*commit_, CursorCheckpoint{.epoch = epoch_, .committed = next - 1},
                                [this] { return context_.watermark->first_retained(); });
-  if (!status.ok()) return status;
+  if (!status.ok()) return Named(status);
   committed_ = next - 1;
   position_ = {};
   MoveTo(next, {});
@@ -357,8 +367,9 @@ bool CursorState::CheckpointIsDue(SequenceNumber checkpointed) const {
 absl::Status CursorState::Commit(SequenceNumber through) {
   if (through > delivered_) {
     return absl::OutOfRangeError(
-        absl::StrFormat("cursor %s: commit of %d, but the last entry delivered is %d", name(),
-                        through, delivered_));
+        absl::StrFormat("cursor %s: commit of %d, but the last entry delivered is %d; commit at "
+                        "most that",
+                        name(), through, delivered_));
   }
   if (through <= committed_) return absl::OkStatus();
   // A forked child must not wait for a lock.
@@ -372,13 +383,15 @@ absl::Status CursorState::Checkpoint() {
   if (absl::Status status = CheckProcess(); !status.ok()) return status;
   // Also after an error: the next try waits as long as it would have otherwise.
   last_checkpoint_ = absl::Now();
-  return context_.registry->Write(*commit_);
+  return Named(context_.registry->Write(*commit_));
 }
 
 absl::StatusOr<CursorLag> CursorState::Lag() {
   if (absl::Status status = CheckProcess(); !status.ok()) return status;
   FollowTruncation();
-  return LagBehind(context_, committed_, position_, absl::Now());
+  absl::StatusOr<CursorLag> lag = LagBehind(context_, committed_, position_, absl::Now());
+  if (!lag.ok()) return Named(lag.status());
+  return lag;
 }
 
 }  // namespace millrace

@@ -87,6 +87,7 @@ class CursorState {
   };
 
   absl::Status CheckProcess() const;
+  absl::Status Named(const absl::Status& status) const;
   absl::Status CheckTarget(std::string_view operation, SequenceNumber next) const;
   absl::Status EndOfWait(Watermark::Wait wait) const;
 

@@ -10,9 +10,10 @@
 namespace millrace {
 
 // Turns the negated errno of a file-system call into a status that names the
-// operation, the file, the place and the error:
+// operation, the file, the place, the error, and what to do about it:
 //
-//   write 00000000000000000003.seg at 8192: EIO (Input/output error)
+//   write 00000000000000000003.seg at 8192: EIO (Input/output error); check the device and the
+//   kernel's log
 //
 // The errno itself travels along as a payload; `ErrnoOf` reads it back. Code
 // that decides something decides on the errno; the status code is for callers.
@@ -34,6 +35,9 @@ namespace millrace {
 absl::Status IoError(std::string_view operation, std::string_view path, IoResult error);
 absl::Status IoErrorAt(std::string_view operation, std::string_view path, uint64_t offset,
                        IoResult error);
+
+// `status` with `where` and a colon in front of its message. What travels along stays.
+absl::Status InFront(std::string_view where, const absl::Status& status);
 
 // The errno (positive) behind `status`, or 0 if no file-system call caused it.
 int ErrnoOf(const absl::Status& status);

@@ -135,7 +135,10 @@ absl::StatusOr<std::unique_ptr<Cursor>> Log::OpenCursor(std::string_view name,
   absl::Status status = core_->CheckProcess();
   if (status.ok()) status = core_->EndError();
   if (!status.ok()) return status;
-  return millrace::OpenCursor(LogCore::ContextFor(core_), name, options);
+  absl::StatusOr<std::unique_ptr<Cursor>> cursor =
+      millrace::OpenCursor(LogCore::ContextFor(core_), name, options);
+  if (!cursor.ok()) return core_->Named(cursor.status());
+  return cursor;
 }
 
 absl::Status Log::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {

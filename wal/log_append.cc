@@ -72,13 +72,14 @@ absl::StatusOr<SequenceNumber> LogCore::AppendInTime(ProducerSlot& slot, const R
   if (!(*cell)->Await(request.deadline) && Withdraw(**cell)) {
     result = absl::DeadlineExceededError(absl::StrCat(
         "log ", directory_, ": not done within ", absl::FormatDuration(request.options.timeout),
-        " (AppendOptions::timeout), and withdrawn: it is not in the log"));
+        " (AppendOptions::timeout), and withdrawn: it is not in the log; append it again"));
   } else if ((*cell)->Done()) {
     result = ResultOf(**cell);
   } else {
     result = AfterAcceptance(absl::DeadlineExceededError(absl::StrCat(
         "log ", directory_, ": not done within ", absl::FormatDuration(request.options.timeout),
-        " (AppendOptions::timeout), but the writer has begun with it: it may be in the log")));
+        " (AppendOptions::timeout), but the writer has begun with it: it may be in the log; read "
+        "the log before it is appended again")));
   }
   (*cell)->Drop();
   return result;
@@ -125,11 +126,11 @@ absl::StatusOr<TicketCell*> LogCore::NewCell(uint32_t records) {
 absl::StatusOr<SequenceNumber> LogCore::ResultOf(const TicketCell& cell) const {
   switch (cell.outcome()) {
     case TicketCell::Outcome::kWithdrawn:
-      return absl::CancelledError(
-          absl::StrCat("log ", directory_, ": the append was withdrawn: it is not in the log"));
+      return absl::CancelledError(absl::StrCat("log ", directory_,
+                                               ": the append was withdrawn: it is not in the log; "
+                                               "append it again if it is wanted"));
     case TicketCell::Outcome::kDropped:
-      return absl::ResourceExhaustedError(
-          absl::StrCat("log ", directory_, ": the queue was full, and the append was dropped"));
+      return dropped_;
     case TicketCell::Outcome::kFinished:
       break;
   }
@@ -144,7 +145,7 @@ absl::StatusOr<SequenceNumber> LogCore::Wait(TicketCell& cell, absl::Duration ti
   if (!cell.Done() && !cell.Await(DeadlineAfter(timeout))) {
     return AfterAcceptance(absl::DeadlineExceededError(
         absl::StrCat("log ", directory_, ": the append is not done after ",
-                     absl::FormatDuration(timeout), "; it goes on")));
+                     absl::FormatDuration(timeout), "; it goes on: wait again")));
   }
   return ResultOf(cell);
 }

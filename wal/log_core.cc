@@ -5,7 +5,6 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "wal/check.h"
@@ -15,6 +14,7 @@
 #include "wal/format.h"
 #include "wal/io_status.h"
 #include "wal/stored_cursor.h"
+#include "wal/strings.h"
 
 namespace millrace {
 namespace {
@@ -52,9 +52,16 @@ void TellOfCheckpoints(const SharedCheckpoints::Report& report, LogEvents* event
 LogCore::LogCore(std::string directory, const Options& options)
     : directory_(std::move(directory)),
       options_(options),
-      closed_error_(absl::CancelledError(absl::StrCat("log ", directory_, " is closed"))),
-      out_of_memory_(
-          absl::ResourceExhaustedError(absl::StrCat("log ", directory_, ": out of memory"))),
+      closed_error_(absl::CancelledError(
+          absl::StrCat("log ", directory_, " is closed: open it again to go on"))),
+      out_of_memory_(absl::ResourceExhaustedError(absl::StrCat(
+          "log ", directory_, ": out of memory: free some, or lower Options::queue_records = ",
+          options.queue_records, " and queue_bytes = ", options.queue_bytes))),
+      dropped_(absl::ResourceExhaustedError(
+          absl::StrCat("log ", directory_,
+                       ": the queue was full, and the append was dropped (WhenFull::kDropNewest): "
+                       "raise Options::queue_records = ",
+                       options.queue_records, " or queue_bytes = ", options.queue_bytes))),
       max_body_bytes_(MaxBodyBytes(options)),
       max_batch_records_(std::min(kMaxBatchRecords, options.queue_records / 4)),
       dispatcher_(directory_, options.event_listener),
@@ -62,9 +69,7 @@ LogCore::LogCore(std::string directory, const Options& options)
       meter_(&stats_, &events_, options.slow_sync),
       chunks_(options.queue_bytes + kChunkSlackBytes),
       queue_(Limits{.records = options.queue_records, .bytes = options.queue_bytes}),
-      callbacks_(&queue_, &watermark_,
-                 absl::ResourceExhaustedError(absl::StrCat(
-                     "log ", directory_, ": the queue was full, and the append was dropped"))) {}
+      callbacks_(&queue_, &watermark_, dropped_) {}
 
 LogCore::~LogCore() {
   if (committer_ == nullptr) return;
@@ -74,18 +79,17 @@ LogCore::~LogCore() {
 
 absl::Status LogCore::Named(const absl::Status& status) const {
   if (status.ok()) return status;
-  absl::Status named(status.code(), absl::StrCat("log ", directory_, ": ", status.message()));
-  status.ForEachPayload([&named](absl::string_view url, const absl::Cord& payload) {
-    named.SetPayload(url, payload);
-  });
-  return named;
+  const std::string log = absl::StrCat("log ", directory_);
+  // Some say it themselves.
+  if (ToStd(status.message()).starts_with(log)) return status;
+  return InFront(log, status);
 }
 
 absl::StatusOr<std::shared_ptr<LogCore>> LogCore::Open(std::string directory,
                                                        const Options& options) {
   absl::Status status = CheckOptions(options);
   if (!status.ok()) {
-    return absl::Status(status.code(), absl::StrCat("log ", directory, ": ", status.message()));
+    return InFront(absl::StrCat("log ", directory), status);
   }
   // In a forked child the threads that the destructor would join do not exist.
   std::shared_ptr<LogCore> core(new LogCore(std::move(directory), options), [](LogCore* core) {
@@ -136,7 +140,8 @@ absl::Status LogCore::Start(FileSystem& file_system) {
                             &stats_,
                             &events_,
                             &meter_,
-                            [this] { return CountAdmissions(); }};
+                            [this] { return CountAdmissions(); },
+                            directory_};
   auto committer = std::make_unique<Committer>(std::move(parts), options_, closed_error_);
   // Before the writer can have something to say.
   events_.Opened(recovery_);
@@ -197,12 +202,16 @@ absl::Status LogCore::Close(absl::Duration timeout) {
   absl::Status status = CheckProcess();
   if (!status.ok()) return status;
   if (OnCallbackThread()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "log ", directory_, ": closing waits for callbacks to end, so it cannot be done in one"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("log ", directory_,
+                     ": closing waits for callbacks to end, so it cannot be done in one: close it "
+                     "in another thread"));
   }
   if (OnEventThread()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "log ", directory_, ": closing waits for the event listener, so it cannot be done in it"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("log ", directory_,
+                     ": closing waits for the event listener, so it cannot be done in it: close "
+                     "it in another thread"));
   }
   const Deadline deadline = DeadlineAfter(timeout);
   queue_.Close();

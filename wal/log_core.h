@@ -114,6 +114,8 @@ class LogCore {
   absl::Status CheckProcess() const;
   // Why nothing more is accepted; ok while the log is open.
   absl::Status EndError() const;
+  // The same error, told by the log that met it.
+  absl::Status Named(const absl::Status& status) const;
 
   bool OnCallbackThread() const { return callbacks_.IsCurrent(); }
   // True in a call of the log's event listener.
@@ -166,14 +168,13 @@ class LogCore {
   absl::Status AdmitMarker(uint32_t leave = 0);
   bool AwaitWriter(Deadline deadline);
   AdmissionCounts CountAdmissions() const;
-  // The same error, told by the log that met it.
-  absl::Status Named(const absl::Status& status) const;
 
   const ForkGuard fork_guard_;
   const std::string directory_;
   const Options options_;
   const absl::Status closed_error_;
   const absl::Status out_of_memory_;  // made ahead: a message needs memory
+  const absl::Status dropped_;
   const uint64_t max_body_bytes_;
   const uint32_t max_batch_records_;
   uint64_t body_seed_ = 0;

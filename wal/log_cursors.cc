@@ -21,13 +21,14 @@ absl::Status Log::DeleteCursor(std::string_view name, DeleteMode mode) {
   if (status.ok()) status = core_->EndError();
   if (!status.ok()) return status;
   const CursorContext context = LogCore::ContextFor(core_);
-  return context.registry->Delete(*context.directory, context.log_id, name, mode);
+  return core_->Named(context.registry->Delete(*context.directory, context.log_id, name, mode));
 }
 
 absl::Status Log::CheckpointCursors() {
   // Also of a log that is closed: its cursors still are used.
   absl::Status status = core_->CheckProcess();
-  return status.ok() ? LogCore::ContextFor(core_).registry->WriteAll() : status;
+  if (!status.ok()) return status;
+  return core_->Named(LogCore::ContextFor(core_).registry->WriteAll());
 }
 
 }  // namespace millrace

@@ -16,7 +16,8 @@ absl::Status LogCore::AdmitMarker(uint32_t leave) {
     case Admission::kFull:
       return absl::ResourceExhaustedError(
           absl::StrCat("log ", directory_, ": ", queue_.Depth().records,
-                       " records, flushes and dropped callbacks are under way: wait for some"));
+                       " records, flushes and dropped callbacks are under way, which is the most: "
+                       "wait for some"));
     default:
       return EndError();
   }
@@ -48,7 +49,8 @@ absl::Status LogCore::Flush(ProducerSlot& slot, const FlushOptions& options) {
   if (!(*cell)->Await(deadline)) {
     status = absl::DeadlineExceededError(absl::StrCat("log ", directory_, ": not flushed within ",
                                                       absl::FormatDuration(options.timeout),
-                                                      " (FlushOptions::timeout); it goes on"));
+                                                      " (FlushOptions::timeout); it goes on: flush "
+                                                      "again to wait for it"));
   } else if ((*cell)->sequence() == kNoSequence) {
     status = EndError();
   }
@@ -63,9 +65,10 @@ absl::Status LogCore::WaitDurable(SequenceNumber sequence, absl::Duration timeou
     case Watermark::Wait::kReached:
       return absl::OkStatus();
     case Watermark::Wait::kTimedOut:
-      return absl::DeadlineExceededError(absl::StrCat(
-          "log ", directory_, ": record ", sequence, " is not durable after ",
-          absl::FormatDuration(timeout), ", only those up to ", watermark_.last_durable(), " are"));
+      return absl::DeadlineExceededError(
+          absl::StrCat("log ", directory_, ": record ", sequence, " is not durable after ",
+                       absl::FormatDuration(timeout), ", only those up to ",
+                       watermark_.last_durable(), " are; flush to make it so"));
     default:
       return EndError();
   }

@@ -53,6 +53,7 @@ std::shared_ptr<SegmentNode> BuildChain(const RecoveredLog& log) {
 }  // namespace
 
 struct LogReader::State {
+  absl::Status Named(const absl::Status& status) const;
   absl::Status Recover(RecoveryReport* out);
   absl::Status RecoverSteadily(RecoveryReport* out);
   void ReadFrom(SequenceNumber next, const ReadPosition& hint);
@@ -71,6 +72,10 @@ struct LogReader::State {
   std::optional<RecordReader> reader;
 };
 
+absl::Status LogReader::State::Named(const absl::Status& status) const {
+  return InFront("log " + path, status);
+}
+
 absl::Status LogReader::State::Recover(RecoveryReport* out) {
   RecoveryOptions recovery;
   recovery.access = Access::kReadOnly;
@@ -78,9 +83,9 @@ absl::Status LogReader::State::Recover(RecoveryReport* out) {
   *out = RecoveryReport();
   absl::StatusOr<RecoveredLog> recovered =
       millrace::Recover(*file_system, *directory, recovery, out);
-  if (!recovered.ok()) return recovered.status();
+  if (!recovered.ok()) return Named(recovered.status());
   if (!recovered->exists) {
-    return absl::NotFoundError(absl::StrFormat("there is no log in %s", path));
+    return absl::NotFoundError(absl::StrFormat("there is no log in %s; check the path", path));
   }
   log = *std::move(recovered);
   return absl::OkStatus();
@@ -161,12 +166,13 @@ absl::StatusOr<Entry> LogReader::Next() {
       return entry;
     }
     case RecordReader::Kind::kError:
-      return s.reader->status();
+      return s.Named(s.reader->status());
     case RecordReader::Kind::kAtLimit:
       break;
   }
   return absl::OutOfRangeError(
-      absl::StrFormat("%s ends with record %d", s.path, s.reader->next_sequence() - 1));
+      absl::StrFormat("%s ends with record %d as far as it was seen; Refresh to see more", s.path,
+                      s.reader->next_sequence() - 1));
 }
 
 absl::Status LogReader::Seek(SequenceNumber next) {
@@ -178,7 +184,7 @@ absl::Status LogReader::Seek(SequenceNumber next) {
 absl::Status LogReader::Refresh() {
   State& s = *state_;
   const absl::StatusOr<LogScout::News> news = s.scout->Look();
-  if (!news.ok()) return news.status();
+  if (!news.ok()) return s.Named(news.status());
   if (*news == LogScout::News::kSeen) return absl::OkStatus();
   SequenceNumber next = s.reader->next_sequence();
   const uint64_t epoch = s.log.epoch;
@@ -275,7 +281,7 @@ absl::StatusOr<std::vector<SegmentInfo>> LogReader::Segments() {
 
 absl::StatusOr<std::vector<CursorInfo>> LogReader::Cursors() {
   absl::StatusOr<std::vector<StoredCursor>> stored = ReadCursors(*state_->directory);
-  if (!stored.ok()) return stored.status();
+  if (!stored.ok()) return state_->Named(stored.status());
   std::vector<CursorInfo> cursors;
   for (const StoredCursor& cursor : *stored) {
     CursorInfo info;
@@ -304,18 +310,20 @@ absl::Status LogReader::WalkSegment(uint64_t number,
                                     absl::FunctionRef<void(const FrameInfo&)> visit) {
   State& s = *state_;
   if (number == 0 || number > kMaxSegmentNumber) {
-    return absl::NotFoundError(absl::StrFormat("no segment can have the number %d", number));
+    return absl::NotFoundError(
+        absl::StrFormat("log %s: no segment can have the number %d; choose one from 1 to %d",
+                        s.path, number, kMaxSegmentNumber));
   }
   const std::string name = SegmentName(number);
   std::unique_ptr<File> file;
   const IoResult error = OpenFile(*s.directory, name, OpenMode::kRead, &file);
-  if (error < 0) return IoError("open", name, error);
+  if (error < 0) return s.Named(IoError("open", name, error));
   std::optional<SegmentIdentity> assumed;
   for (const ChainSegment& chained : s.log.chain) {
     if (chained.number != number) continue;
     assumed = SegmentIdentity{s.log.log_id, chained.incarnation, chained.first_sequence};
   }
-  return WalkSegmentFile(*file, number, assumed, visit);
+  return s.Named(WalkSegmentFile(*file, number, assumed, visit));
 }
 
 std::string_view SegmentStateName(SegmentInfo::State state) {

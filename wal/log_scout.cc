@@ -132,7 +132,7 @@ uint64_t LogScout::FrameBytesAt(uint64_t offset) {
 absl::StatusOr<bool> LogScout::SegmentFollows() {
   std::vector<std::string> names;
   if (const IoResult error = directory_.List(&names); error < 0) {
-    return IoError("list", "directory", error);
+    return IoError("list", "the log's directory", error);
   }
   for (const std::string& name : names) {
     const std::optional<uint64_t> number = ParseSegmentName(name);

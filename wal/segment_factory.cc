@@ -32,7 +32,8 @@ SegmentFactory::SegmentFactory(Directory& directory, SuperblockFile& superblock,
 absl::StatusOr<uint64_t> SegmentFactory::DrawNumber() {
   MutexLock lock(&mu_);
   if (next_number_ > kMaxSegmentNumber) {
-    return absl::ResourceExhaustedError("segment numbers are used up: begin a new log");
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "segment numbers are used up, ", kMaxSegmentNumber, " was the last: begin a new log"));
   }
   const uint64_t number = next_number_;
   // Raised before the number is used: if the last segments vanish, a superblock

@@ -127,8 +127,11 @@ absl::Status WalkSegmentFile(File& file, uint64_t number,
   if (const IoResult error = file.Stat(&file_info); error < 0) return IoError("stat", name, error);
   const std::optional<SegmentHeader> header = WalkHeaders(file, visit);
   if (!header.has_value() && !assumed.has_value()) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "%s: neither of its headers is intact, and the log does not name it", name));
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s: neither of its headers is intact, and the log does not name it; "
+                        "restore the file from a "
+                        "copy",
+                        name));
   }
   const SegmentIdentity identity =
       header.has_value()

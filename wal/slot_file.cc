@@ -118,7 +118,8 @@ absl::Status SlotFile::Write(uint64_t generation, SlotEncoder encode) {
   if (!failed_.ok()) return failed_;
   if (!MayStandIn(generation % kSlots, generation)) {
     failed_ = absl::OutOfRangeError(
-        absl::StrCat(ToAbsl(name_), " has come to its last generation and cannot be written"));
+        absl::StrCat(ToAbsl(name_), " has come to its last generation, ", generation,
+                     ", and cannot be written; move it away and open the log again"));
     return failed_;
   }
   if (absl::Status status = WriteSlot(generation % kSlots, encode); !status.ok()) return status;

@@ -34,7 +34,7 @@ bool IsPlacedRight(const CursorSlot& slot, int place) {
 absl::Status CheckCursorName(std::string_view name) {
   if (IsCursorName(name)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrFormat(
-      "cursor name \"%s\" (%d bytes): must be 1 to %d of letters, digits, '.', '_' and '-', the "
+      "cursor name \"%s\" (%d bytes): use 1 to %d of letters, digits, '.', '_' and '-', the "
       "first not a '.'",
       name.substr(0, kMaxCursorNameBytes), name.size(), kMaxCursorNameBytes));
 }
@@ -193,7 +193,7 @@ absl::StatusOr<std::vector<StoredCursor>> ReadCursors(Directory& directory) {
   if (absl::IsResourceExhausted(entries.report().status)) return entries.report().status;
   std::vector<std::string> names;
   const IoResult error = directory.List(&names);
-  if (error < 0) return IoError("list", "directory", error);
+  if (error < 0) return IoError("list", "the log's directory", error);
   std::sort(names.begin(), names.end());
   std::vector<StoredCursor> cursors;
   for (const std::string& file_name : names) {
@@ -219,7 +219,7 @@ absl::Status LockCursorFile(File& file, std::string_view name) {
   if (error == -EAGAIN || error == -EACCES) {
     return absl::AbortedError(
         absl::StrFormat("cursor %s is open elsewhere: %s is locked; a cursor has one opener at "
-                        "a time",
+                        "a time; close that one first",
                         name, CursorFileName(name)));
   }
   return error < 0 ? IoError("lock", CursorFileName(name), error) : absl::OkStatus();

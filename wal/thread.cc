@@ -42,7 +42,8 @@ absl::Status Thread::Start(const char* name, absl::AnyInvocable<void()> body) {
   WAL_CHECK_EQ(pthread_sigmask(SIG_SETMASK, &before, nullptr), 0);
   if (error != 0) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("cannot start the thread ", name, ": ", strerrordesc_np(error)));
+        absl::StrCat("cannot start the thread ", name, ": ", strerrordesc_np(error),
+                     "; raise the limit on threads, or free memory"));
   }
   // What Main() has got it frees.
   (void)arguments.release();

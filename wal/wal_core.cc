@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "wal/check.h"
 #include "wal/io_status.h"
 #include "wal/segment_name.h"
@@ -117,7 +118,9 @@ absl::StatusOr<SequenceNumber> WalCore::Add(const PendingFrame& frame) {
   if (!status_.ok()) return status_;
   WAL_CHECK_LE(frame.body.size(), MaxBodyBytes(options_));
   if (next_ + frame.count - 1 > kMaxSequence) {
-    return Fail(absl::OutOfRangeError("the log's sequence numbers are used up: begin a new log"));
+    return Fail(absl::OutOfRangeError(absl::StrCat("sequence numbers are used up: ", frame.count,
+                                                   " more after ", next_ - 1, " would pass ",
+                                                   kMaxSequence, ", the last; begin a new log")));
   }
   if (!active_->Fits(frame.body.size())) {
     absl::Status status = Rotate(frame.body.size());
