@@ -175,6 +175,15 @@ TEST(AllocationTest, EachFailedAllocationIsAnErrorThatPasses) {
   EXPECT_GE(failed, 6u);
 }
 
+TEST(AllocationTest, FlushesUseTheirCellsAgain) {
+  TempDirectory temp;
+  auto log = Log::Open(temp.Sub("log"), {.idle_mark_delay = absl::Hours(1)}).value();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(log->Flush().ok());
+  const Counting count;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(log->Flush().ok());
+  EXPECT_LT(allocations, 10u);
+}
+
 enum class Way { kLog, kProducer, kBatch, kTicket, kInTime };
 
 struct Load {

@@ -246,6 +246,17 @@ TEST_F(CommitterTest, PolicySyncsAfterAnInterval) {
   EXPECT_EQ(Syncs(), 1u);
 }
 
+TEST_F(CommitterTest, EachIntervalBeginsWithTheFirstRecordAfterASync) {
+  options_.sync_policy.interval = absl::Milliseconds(30);
+  Open();
+  for (SequenceNumber s = 1; s <= 3; ++s) {
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_TRUE(log_->Append("x", kWritten).ok());
+    EXPECT_TRUE(Eventually([&] { return log_->last_durable() == s; }));
+    EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(29));
+  }
+}
+
 TEST_F(CommitterTest, IntervalHoldsUnderSteadyLoad) {
   options_.sync_policy.interval = absl::Milliseconds(10);
   Open();
