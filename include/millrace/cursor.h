@@ -123,7 +123,12 @@ class Cursor {
   // As Next, for many at once: copies as many of the next entries as are there and fit, at
   // least one, into `memory`, appends them to `entries`, whose views then point into
   // `memory`, and returns how many. A record takes the bytes of its payload, key and
-  // attributes. Ends after an entry that is not a record. Waits for the first entry only.
+  // attributes; Log::max_payload_bytes() are enough for any that this log takes. Ends after an
+  // entry that is not a record. Waits for the first entry only.
+  //
+  //   std::vector<char> memory(1 << 20);
+  //   std::vector<Entry> entries;  // to be cleared before `memory` is used again
+  //   absl::StatusOr<size_t> n = cursor->NextBatch(memory, &entries, absl::Seconds(1));
   //
   // Errors: as Next; InvalidArgument (the next record does not fit; the bytes it needs are named,
   //   and it is what comes next still). An error after some entries is for the next call.

@@ -162,7 +162,8 @@ class Log {
   absl::Status CheckpointCursors();
 
   // Gives up the records before `first_to_keep`: whole segments that hold no
-  // other record are reused or deleted. first_retained() tells how far it went.
+  // other record are reused or deleted. first_retained() tells how far it went. What
+  // all cursors have consumed ends with the lowest `checkpointed` of ListCursors().
   //
   // Errors: FailedPrecondition (naming the cursor whose checkpoint is behind);
   //   OutOfRange (beyond last_durable() + 1); I/O errors.

@@ -71,7 +71,7 @@ struct Options {
   // Larger: fewer rotations, coarser trimming, a longer scan after a crash
   // (about 1 s per GiB). Also bounds a record: see Log::max_payload_bytes().
   uint64_t segment_bytes = uint64_t{64} << 20;
-  // Bytes of records in the first segment. 8 KiB to `segment_bytes`.
+  // Bytes of records in the first segment that each opening begins. 8 KiB to `segment_bytes`.
   uint64_t initial_segment_bytes = uint64_t{64} << 10;
 
   // Bounds of the queue between producers and the writer, which is also the
