@@ -1,5 +1,7 @@
 #include "wal/cursor_file.h"
 
+#include <errno.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -90,7 +92,9 @@ absl::Status CursorFile::Create(Directory& directory, const LogId& log_id, std::
   if (*file == nullptr) return absl::OkStatus();
   // Now alone; but another opener may have finished in between.
   std::unique_ptr<File> probe;
-  if (OpenFile(directory, file_name, OpenMode::kRead, &probe) == 0) return absl::OkStatus();
+  const IoResult probed = OpenFile(directory, file_name, OpenMode::kRead, &probe);
+  if (probed == 0) return absl::OkStatus();
+  if (probed != -ENOENT) return IoError("open", file_name, probed);
 
   // A crash may have left the checkpoint of an earlier cursor there.
   const IoResult emptied = TruncateFile((*file)->file(), 0);

@@ -59,7 +59,7 @@ class CursorFile final : public SharedCheckpoints::Member {
                              DeleteMode mode);
 
   // Moves what stands in CURSORS only to the home; not in a forked child.
-  ~CursorFile();
+  ~CursorFile() override;
 
   const std::string& name() const { return name_; }
   // The last that is durable. Does not wait for one that is under way.

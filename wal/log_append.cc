@@ -172,7 +172,7 @@ absl::StatusOr<LogCore::Intake> LogCore::Submit(ProducerSlot& slot, const Reques
   const uint64_t bytes = NodeBytes(request.answer) + request.content.body_bytes();
   // Before the copy: what a thread waits with is the caller's memory, not the log's.
   const uint64_t charge = slot.memory.Charge(bytes);
-  const absl::StatusOr<Intake> intake = Admit(slot, request, charge);
+  absl::StatusOr<Intake> intake = Admit(slot, request, charge);
   if (!intake.ok() || *intake == Intake::kDropped) return intake;
   AtAppendStep(AppendStep::kAdmitted);
   PendingAppend* append = Compose(slot, request, bytes);
@@ -279,7 +279,8 @@ absl::StatusOr<LogCore::Intake> LogCore::SubmitDropped(ProducerSlot& slot, const
 PendingAppend* LogCore::ComposeCallback(const Request& request, void* memory) {
   auto* append = new (memory) CallbackAppend;
   append->answer = Answer::kCallback;
-  append->callback = std::move(*request.callback);
+  // The analyzer thinks that after a dropped append it may come here once more.
+  append->callback = std::move(*request.callback);  // NOLINT(clang-analyzer-cplusplus.Move)
   return append;
 }
 

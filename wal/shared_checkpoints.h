@@ -38,7 +38,7 @@ class SharedCheckpoints {
     virtual bool GoHome() = 0;
 
    protected:
-    ~Member() = default;
+    virtual ~Member() = default;
   };
 
   // One slot to be written.

@@ -18,7 +18,7 @@ constexpr int kStepBits = 2;
 size_t Histogram::BucketOf(uint64_t value) {
   if (value < kSteps) return value;
   // value has kStepBits + 1 significant bits and `shift` more.
-  const int shift = std::bit_width(value) - 1 - kStepBits;
+  const int shift = static_cast<int>(std::bit_width(value)) - 1 - kStepBits;
   const size_t step = (value >> shift) - kSteps;
   return kSteps * (static_cast<size_t>(shift) + 1) + step;
 }

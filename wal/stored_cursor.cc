@@ -202,7 +202,7 @@ absl::StatusOr<std::vector<StoredCursor>> ReadCursors(Directory& directory) {
     std::unique_ptr<File> file;
     const IoResult opened = OpenFile(directory, file_name, OpenMode::kRead, &file);
     if (opened == -ENOENT) continue;
-    const absl::Status status = opened < 0 ? IoError("open", file_name, opened) : absl::OkStatus();
+    absl::Status status = opened < 0 ? IoError("open", file_name, opened) : absl::OkStatus();
     if (absl::IsResourceExhausted(status)) return status;
     FileInfo info;
     if (opened < 0 || file->Stat(&info) < 0 || info.kind != FileInfo::Kind::kRegular) {

@@ -22,11 +22,11 @@ uint64_t WalCore::MaxBodyBytes(const Options& options) {
   return options.segment_bytes - kGroupFrameBytes - kFrameHeaderBytes;
 }
 
-WalCore::WalCore(FileSystem& file_system, std::unique_ptr<Directory> directory,
-                 const Options& options, SegmentSupply* supply, int64_t now_ns)
+WalCore::WalCore(FileSystem& file_system, std::unique_ptr<Directory> directory, Options options,
+                 SegmentSupply* supply, int64_t now_ns)
     : file_system_(file_system),
       directory_(std::move(directory)),
-      options_(options),
+      options_(std::move(options)),
       supply_(supply),
       now_ns_(now_ns) {}
 

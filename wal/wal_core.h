@@ -129,7 +129,7 @@ class WalCore {
   CoreCounters counters() const;
 
  private:
-  WalCore(FileSystem& file_system, std::unique_ptr<Directory> directory, const Options& options,
+  WalCore(FileSystem& file_system, std::unique_ptr<Directory> directory, Options options,
           SegmentSupply* supply, int64_t now_ns);
 
   // How a segment goes on with the log.

@@ -18,7 +18,7 @@ namespace millrace {
 // percentile is too high by at most that.
 struct Histogram {
   // Bucket i < 4 holds the value i; after that four buckets to each power of two.
-  static constexpr size_t kBuckets = 4 * 63;
+  static constexpr size_t kBuckets = size_t{4} * 63;
 
   uint64_t count = 0;
   uint64_t sum = 0;
@@ -30,7 +30,9 @@ struct Histogram {
 
   // The value that `percent` (0 to 100) of all do not exceed; 0 if there are none.
   uint64_t Percentile(double percent) const;
-  double Mean() const { return count == 0 ? 0 : static_cast<double>(sum) / count; }
+  double Mean() const {
+    return count == 0 ? 0 : static_cast<double>(sum) / static_cast<double>(count);
+  }
 };
 
 // Why the writer synced. One sync may have several reasons; the first that holds is counted.

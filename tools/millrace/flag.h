@@ -26,14 +26,14 @@ struct Flag {
     kChoice,    // one of `choices`
   };
   Kind kind = Kind::kSwitch;
-  std::string_view name = "";      // without dashes; one letter is written with one dash
-  std::string_view argument = "";  // what help calls its value
-  std::string_view standard = "";  // its value where it is not given; "": it has none
-  std::string_view help = "";      // what it does, on one line, which is wrapped where it is shown
+  std::string_view name = {};      // without dashes; one letter is written with one dash
+  std::string_view argument = {};  // what help calls its value
+  std::string_view standard = {};  // its value where it is not given; "": it has none
+  std::string_view help = {};      // what it does, on one line, which is wrapped where it is shown
   std::vector<std::string_view> choices = {};
   uint64_t least = 0;
   uint64_t most = std::numeric_limits<uint64_t>::max();
-  std::string_view implied = "";  // its value where it is given without one; "": it needs one
+  std::string_view implied = {};  // its value where it is given without one; "": it needs one
 
   // "--from", "-n".
   std::string Dashed() const;

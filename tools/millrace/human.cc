@@ -14,7 +14,7 @@ std::string Scaled(double value, double step, const std::array<const char*, 5>& 
     value /= step;
     ++unit;
   }
-  return absl::StrFormat(unit == 0 ? "%.0f%s" : "%.1f%s", value, units[unit]);
+  return absl::StrFormat("%.*f%s", unit == 0 ? 0 : 1, value, units[unit]);
 }
 
 }  // namespace

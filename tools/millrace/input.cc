@@ -10,7 +10,7 @@
 namespace millrace {
 namespace {
 
-constexpr size_t kReadBytes = 256 * 1024;
+constexpr size_t kReadBytes = size_t{256} * 1024;
 constexpr size_t kPrefixBytes = 4;
 
 }  // namespace
