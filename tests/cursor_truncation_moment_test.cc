@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -79,6 +80,24 @@ class CursorTruncationMomentTest : public CursorTest {
 
   uint64_t calls_ = 0;
 };
+
+// Who holds them cannot know of the truncation.
+TEST_F(CursorTruncationMomentTest, PeekedViewsStayValidUntilThePositionChanges) {
+  AppendTens(60);
+  const auto cursor = MustOpen();
+  const auto peeked = cursor->Peek(60);
+  ASSERT_TRUE(peeked.ok()) << peeked.status();
+  ASSERT_EQ(peeked->size(), 60u);
+  const std::string_view first = peeked->front().record.payload;
+  const std::string_view last = peeked->back().record.payload;
+  writer_->TruncateAfter(30);
+  EXPECT_EQ(cursor->Lag()->records, 30u);
+  EXPECT_TRUE(cursor->Peek(0).ok());
+  EXPECT_EQ(first, Payload(1));
+  EXPECT_EQ(last, Payload(60));
+  ExpectTruncated(*cursor, 30);
+  ExpectRecords(*cursor, 1, 30);
+}
 
 // Between the writer's two steps.
 TEST_F(CursorTruncationMomentTest, ChainThatIsNotPublishedYetLosesNothing) {

@@ -3,6 +3,8 @@
 // Method: real Logs with small segments, on a real directory or on a simulated disk
 // whose process is killed or whose power is cut.
 
+#include <errno.h>
+
 #include <algorithm>
 #include <memory>
 #include <span>
@@ -56,6 +58,29 @@ void Consume(Cursor& cursor, SequenceNumber from, SequenceNumber to) {
     ASSERT_EQ(entry->record.payload, Payload(s));
     ASSERT_TRUE(cursor.Commit(s).ok());
   }
+}
+
+// Of two truncations the disk knows the base of the later only: by then the checkpoint must say
+// itself how far it counts.
+TEST(LogCursorTest, CheckpointThatATruncationCouldNotLowerIsLoweredByTheNextOpen) {
+  SimFileSystem disk({.seed = 1});
+  auto log = MustOpen("log", SmallSegments(&disk));
+  Append(*log, 1, 10);
+  Consume(**log->OpenCursor("c"), 1, 10);
+  disk.AddRule({.op = FileOp::kSync, .error = EIO, .name = "c.cursor"});
+  EXPECT_FALSE(log->TruncateAfter(4).ok());
+  log.reset();
+  log = MustOpen("log", SmallSegments(&disk));
+  Append(*log, 5, 8);
+  disk.AddRule({.op = FileOp::kSync, .error = EIO, .name = "c.cursor"});
+  const absl::Status status = log->TruncateAfter(7);
+  EXPECT_TRUE(status.ok()) << status;
+  log.reset();
+  log = MustOpen("log", SmallSegments(&disk));
+  const auto cursor = log->OpenCursor("c");
+  ASSERT_TRUE(cursor.ok()) << cursor.status();
+  EXPECT_EQ((*cursor)->committed(), 4u);
+  Consume(**cursor, 5, 7);
 }
 
 TEST(LogCursorTest, GoesOnAcrossReopening) {

@@ -75,6 +75,12 @@ class PeekedEntries {
   }
 
   void Clear() {
+    Forget();
+    forgotten_.clear();
+  }
+  // As Clear, but the views that were handed out stay valid until that.
+  void Forget() {
+    for (Place& place : places_) forgotten_.push_back(std::move(place.bytes));
     entries_.clear();
     places_.clear();
     taken_ = 0;
@@ -87,6 +93,7 @@ class PeekedEntries {
   };
   std::vector<Entry> entries_;
   std::vector<Place> places_;
+  std::vector<std::unique_ptr<char[]>> forgotten_;
   size_t taken_ = 0;
 };
 

@@ -98,7 +98,8 @@ void CursorState::FollowTruncation() {
   if (place_.sequence > delivered_ + 1) place_ = {};
   if (position_.sequence > committed_ + 1) position_ = {};
   Post();
-  peeked_.Clear();
+  // Also in a call such as Lag, before which views may be held.
+  peeked_.Forget();
   if (tell) peeked_.Push(TruncatedEntry(told), {});
   ReadFrom(delivered_ + 1, place_);
 }
