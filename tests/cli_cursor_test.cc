@@ -33,7 +33,7 @@ TEST_F(CliCursorTest, PlanOfAMoveChangesNothing) {
   ExpectContains(back.output, "cursor billing would read record 11 next, of 1 to 100");
   ExpectContains(back.output, "30 records again: 11 to 40");
   ExpectContains(back.output, "nothing was changed: --apply does it");
-  ExpectContains(Move("51").output, "never 10 records: 41 to 50");
+  ExpectContains(Move("51").output, "pass over 10 records: 41 to 50");
   ExpectContains(Move("latest").output, "what comes after record 100");
   EXPECT_EQ(40, Checkpointed());
 }

@@ -79,6 +79,7 @@ TEST_F(CliStatTest, WatchingPrintsALineForEachLookBesideALiveWriter) {
 
 TEST_F(CliStatTest, WatchingAsTextIsOneLineForEachLook) {
   Append(Numbered(1, 100));
+  MakeCursor("billing", 40);
   Program watch(kMillrace, {"stat", "--watch=20ms", log()}, temp_.path());
   ASSERT_TRUE(watch.WaitForOutput("growth=0 records/s"));
   watch.Signal(SIGTERM);
@@ -86,6 +87,7 @@ TEST_F(CliStatTest, WatchingAsTextIsOneLineForEachLook) {
   EXPECT_EQ(kFine, result.exit_code) << result.errors;
   for (const std::string& line : Lines(result.output)) {
     ExpectContains(line, "records=1..100 durable=100");
+    ExpectContains(line, " behind[billing]=60");
   }
 }
 

@@ -44,6 +44,9 @@ TEST_F(CliTruncateTest, EverythingMayGoAndNothingNeedGo) {
   EXPECT_EQ(kFine, Millrace({"truncate", "--after=100", "--apply", log()}).exit_code);
   EXPECT_EQ(kFine, Millrace({"truncate", "--after=0", "--apply", log()}).exit_code);
   EXPECT_EQ("", Millrace({"cat", log()}).output);
+  const ProgramResult none = Millrace({"truncate", "--after=5", log()});
+  EXPECT_EQ(kUsage, none.exit_code);
+  ExpectContains(none.errors, "--after is 5; the log holds no records");
 }
 
 TEST_F(CliTruncateTest, BatchIsNotCut) {

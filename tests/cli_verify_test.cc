@@ -25,6 +25,23 @@ TEST_F(CliVerifyTest, VerifyOfASoundLogFindsNoDamage) {
   EXPECT_EQ(false, JsonOf({"verify", "--json", log()})["damaged"]);
 }
 
+// What a live writer has written in part may be acknowledged a moment later.
+TEST_F(CliVerifyTest, TailBesideALiveWriterIsNotCalledTorn) {
+  const auto opened = Log::Open(log());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  ASSERT_TRUE((*opened)->Append("line 1").ok());
+  for (const auto& entry : std::filesystem::directory_iterator(log())) {
+    if (entry.path().extension() != ".seg") continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(16384) << "half a record";
+  }
+  const ProgramResult verify = Millrace({"verify", log()});
+  EXPECT_EQ(kFine, verify.exit_code) << verify.errors;
+  ExpectContains(verify.output, "in progress: 13 bytes in segment 1 from byte ");
+  ExpectContains(Millrace({"stat", log()}).output,
+                 "in progress    13 bytes in segment 1 from byte ");
+}
+
 TEST_F(CliVerifyTest, DamagedByteIsNamedByEveryReader) {
   Append(Numbered(1, 20));
   Damage("line 7");

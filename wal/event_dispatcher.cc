@@ -61,8 +61,10 @@ bool EventDispatcher::PushSuppressed(EventKind kind, Rate& rate) {
   const std::string_view name = Describe(kind).name;
   const bool pushed =
       Push(EventKind::kEventsSuppressed,
-           absl::StrCat(rate.suppressed, " more events ", ToAbsl(name), " were not shown: of each ",
-                        kPerSecond, " a second are, while at most ", kMostWaiting, " wait"),
+           absl::StrCat(rate.suppressed, " more ", ToAbsl(name),
+                        rate.suppressed == 1 ? " event was" : " events were",
+                        " not shown: at most ", kPerSecond,
+                        " of one name are in a second, and none while ", kMostWaiting, " wait"),
            {{"event", std::string(name)}, {"count", absl::StrCat(rate.suppressed)}});
   if (pushed) rate.suppressed = 0;
   return pushed;

@@ -65,7 +65,7 @@ std::string Text(const Owner& owner, const Move& move) {
   if (move.from.has_value()) {
     const SequenceNumber before = std::max(*move.from + 1, owner.picture.first);
     if (move.next > before) {
-      absl::StrAppendFormat(&text, ", and never %s: %d to %d",
+      absl::StrAppendFormat(&text, ", and %s over %s: %d to %d", owner.apply ? "passes" : "pass",
                             Counted(move.next - before, "record"), before, move.next - 1);
     } else if (move.next < before) {
       absl::StrAppendFormat(&text, ", and %s again: %d to %d",
@@ -120,7 +120,8 @@ Command CursorMoveCommand() {
           "from now on), or a time as 2026-01-31T12:00:00Z (the first record written then or "
           "later, "
           "by the writer's clock).\n"
-          "Says what the cursor would read again or never; with --apply it opens the log and moves "
+          "Says what the cursor would read again or pass over; with --apply it opens the log and "
+          "moves "
           "the cursor, durably. A cursor that does not exist is made only with --create.",
       .flags = {ApplyFlag(),
                 {.name = "create",

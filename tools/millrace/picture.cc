@@ -46,6 +46,8 @@ std::string_view Picture::state() const {
              : "not closed in order: the next open will recover it";
 }
 
+std::string_view Picture::tail_name() const { return locked ? "in progress" : "torn tail"; }
+
 uint64_t Picture::LagOf(const CursorInfo& cursor) const {
   const SequenceNumber consumed = std::max(cursor.checkpointed, first - 1);
   return mark > consumed ? mark - consumed : 0;
@@ -58,6 +60,11 @@ bool HoldsRecords(const SegmentInfo& segment) {
 std::string RecordsOf(const SegmentInfo& segment) {
   if (!HoldsRecords(segment)) return "-";
   return absl::StrFormat("%d..%d", segment.first, segment.last);
+}
+
+std::string TailText(const RecoveryReport& report) {
+  return absl::StrFormat("%d bytes in segment %d from byte %d on", report.tail_bytes,
+                         report.tail_segment, report.tail_offset);
 }
 
 absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const std::string& directory) {

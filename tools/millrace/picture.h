@@ -31,6 +31,8 @@ struct Picture {
   uint64_t files() const;
   // "open: a program appends to it".
   std::string_view state() const;
+  // What stands behind the last record that can be read: "torn tail", or what a program writes now.
+  std::string_view tail_name() const;
   // Durable records that the cursor has not consumed.
   uint64_t LagOf(const CursorInfo& cursor) const;
 };
@@ -39,6 +41,9 @@ struct Picture {
 bool HoldsRecords(const SegmentInfo& segment);
 // "1..250", "-".
 std::string RecordsOf(const SegmentInfo& segment);
+
+// "80 bytes in segment 3 from byte 8192 on".
+std::string TailText(const RecoveryReport& report);
 
 // A reader of all that can be read.
 absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const std::string& directory);

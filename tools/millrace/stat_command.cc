@@ -37,7 +37,7 @@ void AppendSegments(const Picture& picture, bool all, std::string* text) {
 std::string Text(const Picture& picture, bool all) {
   const RecoveryReport& report = picture.report;
   std::string text;
-  const auto line = [&](const char* name, const std::string& value) {
+  const auto line = [&](std::string_view name, const std::string& value) {
     absl::StrAppendFormat(&text, "%-14s %s\n", name, value);
   };
   line("log", picture.directory);
@@ -49,10 +49,7 @@ std::string Text(const Picture& picture, bool all) {
   line("size", absl::StrFormat("%s in %s", HumanBytes(static_cast<double>(picture.bytes())),
                                Counted(picture.files(), "segment")));
   line("epoch", absl::StrFormat("%d", report.epoch));
-  if (report.tail_bytes > 0) {
-    line("torn tail", absl::StrFormat("%d bytes in segment %d from byte %d on", report.tail_bytes,
-                                      report.tail_segment, report.tail_offset));
-  }
+  if (report.tail_bytes > 0) line(picture.tail_name(), TailText(report));
   for (const LostRange& lost : report.lost) line("LOST", lost.ToString());
   for (const std::string& file : report.ignored_files) line("ignored file", file);
   AppendSegments(picture, all, &text);

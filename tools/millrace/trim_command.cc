@@ -56,10 +56,11 @@ std::string Text(const Invocation& invocation, const Owner& owner, const TrimPla
   }
   const char* verb = "would go";
   if (owner.apply) verb = Refused(invocation, plan) ? "were to go" : "are gone";
-  absl::StrAppendFormat(&text, "records %d to %d %s: %s in %s, %s; the log then begins with %d\n",
-                        owner.picture.first, plan.first_to_keep - 1, verb,
-                        Counted(plan.records, "record"), Counted(plan.segments.size(), "segment"),
-                        HumanBytes(static_cast<double>(plan.bytes)), plan.first_to_keep);
+  absl::StrAppendFormat(
+      &text, "records %d to %d %s: %s in %s, %s; the log %s with %d\n", owner.picture.first,
+      plan.first_to_keep - 1, verb, Counted(plan.records, "record"),
+      Counted(plan.segments.size(), "segment"), HumanBytes(static_cast<double>(plan.bytes)),
+      owner.apply && !Refused(invocation, plan) ? "begins" : "would begin", plan.first_to_keep);
   if (Refused(invocation, plan)) {
     return text +
            "refused: nothing was changed; let the cursor consume, move or delete it, trim "

@@ -54,6 +54,10 @@ absl::StatusOr<TruncatePlan> Plan(const Invocation& invocation, const Owner& own
   const Picture& picture = owner.picture;
   TruncatePlan plan;
   plan.last_to_keep = invocation.Number("after");
+  if (picture.records() == 0 && plan.last_to_keep != picture.last) {
+    return absl::OutOfRangeError(absl::StrFormat(
+        "--after is %d; the log holds no records, so that none can be dropped", plan.last_to_keep));
+  }
   if (plan.last_to_keep + 1 < picture.first || plan.last_to_keep > picture.last) {
     return absl::OutOfRangeError(absl::StrFormat(
         "--after is %d; the log holds records %d to %d, so that it takes %d to %d",

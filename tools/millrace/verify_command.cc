@@ -24,6 +24,7 @@ constexpr std::string_view kName = "verify";
 
 struct Findings {
   RecoveryReport report;
+  bool locked = false;         // a program has the log open
   uint64_t records = 0;        // read, their checksums right
   uint64_t payload_bytes = 0;  // of these
   std::vector<LostRange> lost;
@@ -142,6 +143,9 @@ absl::StatusOr<Findings> Verify(const std::string& directory, Progress::Mode mod
   findings.report = (*reader)->recovery();
   AddLost(findings.report.lost, &findings.lost);
   if (status = CheckCursors(reader->get(), &findings); !status.ok()) return status;
+  const absl::StatusOr<Picture> picture = LookAt(directory, reader->get());
+  if (!picture.ok()) return picture.status();
+  findings.locked = picture->locked;
   findings.elapsed = absl::Now() - start;
   return findings;
 }
@@ -170,9 +174,10 @@ std::string Text(const Findings& findings) {
     absl::StrAppendFormat(&text, "lost: %s\n", lost.ToString());
   const RecoveryReport& report = findings.report;
   if (report.tail_bytes > 0) {
-    absl::StrAppendFormat(&text,
-                          "torn tail: %d bytes in segment %d from byte %d on, never acknowledged\n",
-                          report.tail_bytes, report.tail_segment, report.tail_offset);
+    text +=
+        findings.locked
+            ? absl::StrFormat("in progress: %s, which a program was writing\n", TailText(report))
+            : absl::StrFormat("torn tail: %s, never acknowledged\n", TailText(report));
   }
   for (const std::string& file : report.ignored_files) {
     absl::StrAppendFormat(&text, "ignored file: %s\n", file);

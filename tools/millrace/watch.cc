@@ -84,8 +84,10 @@ std::string Screen(const Look& look) {
   absl::StrAppendFormat(&text, "%s  %s\n", picture.directory,
                         absl::FormatTime("%H:%M:%S", look.time, absl::LocalTimeZone()));
   absl::StrAppendFormat(&text, "state     %s\n", picture.state());
-  absl::StrAppendFormat(&text, "records   %d to %d, durable up to %d\n", picture.first,
-                        picture.last, picture.mark);
+  absl::StrAppendFormat(
+      &text, "records   %s, durable up to %d\n",
+      picture.records() == 0 ? "none" : absl::StrFormat("%d to %d", picture.first, picture.last),
+      picture.mark);
   absl::StrAppendFormat(&text, "size      %s in %s\n",
                         HumanBytes(static_cast<double>(picture.bytes())),
                         Counted(picture.files(), "segment"));
@@ -97,13 +99,13 @@ std::string Screen(const Look& look) {
 // For a file: one line.
 std::string Line(const Look& look) {
   const Picture& picture = look.picture;
-  std::string text =
-      absl::StrFormat("%s records=%d..%d durable=%d segments=%d size=%s growth=%s",
-                      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", look.time, absl::UTCTimeZone()),
-                      picture.first, picture.last, picture.mark, picture.files(),
-                      HumanBytes(static_cast<double>(picture.bytes())), Rates(look));
+  std::string text = absl::StrFormat(
+      "%s records=%s durable=%d segments=%d size=%s growth=%s",
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", look.time, absl::UTCTimeZone()),
+      picture.records() == 0 ? "none" : absl::StrFormat("%d..%d", picture.first, picture.last),
+      picture.mark, picture.files(), HumanBytes(static_cast<double>(picture.bytes())), Rates(look));
   for (const CursorInfo& cursor : picture.cursors) {
-    absl::StrAppendFormat(&text, " %s:-%d", cursor.name, picture.LagOf(cursor));
+    absl::StrAppendFormat(&text, " behind[%s]=%d", cursor.name, picture.LagOf(cursor));
   }
   return text + "\n";
 }
