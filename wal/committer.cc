@@ -379,7 +379,7 @@ bool Committer::AwaitEnd(Deadline deadline) {
   return done_waiters_.Await([this] { return done_.load(std::memory_order_relaxed); }, deadline);
 }
 
-void Committer::PublishStats() {
+void Committer::PublishStats() const {
   const CoreCounters now = parts_.core->counters();
   parts_.stats->Publish({.records = now.records,
                          .groups = now.groups,

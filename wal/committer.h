@@ -111,7 +111,7 @@ class Committer {
   absl::Status Trim(const Command& command);
   void End();
   absl::Status HasFailed(const absl::Status& status) const;
-  void PublishStats();
+  void PublishStats() const;
   void Watch(Deadline now);
   void WatchForTheLastTime();
 

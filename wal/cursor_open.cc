@@ -157,7 +157,7 @@ absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(const CursorContext& context,
   {
     MutexLock files(&registry.files_mu());
     absl::StatusOr<std::unique_ptr<CursorFile>> file = OpenFileOf(context, name, first, seen.epoch);
-    if (file.ok()) commit = std::make_shared<CursorCommit>(*std::move(file), context.events);
+    if (file.ok()) commit = std::make_shared<CursorCommit>(std::move(*file), context.events);
     registry.EndOpen(name, commit);
     if (!file.ok()) return file.status();
   }

@@ -35,9 +35,9 @@ Entry TruncatedEntry(SequenceNumber after) {
 
 }  // namespace
 
-CursorState::CursorState(const CursorContext& context, const CursorOptions& options,
+CursorState::CursorState(CursorContext context, const CursorOptions& options,
                          std::shared_ptr<CursorCommit> commit, const Watermark::Truncations& seen)
-    : context_(context),
+    : context_(std::move(context)),
       options_(options),
       commit_(std::move(commit)),
       seen_(seen.count),
@@ -167,7 +167,7 @@ absl::Status CursorState::EndOfWait(Watermark::Wait wait) const {
     return absl::DeadlineExceededError(absl::StrFormat(
         "cursor %s: record %d is not durable yet; call again", name(), delivered_ + 1));
   }
-  const absl::Status status = context_.watermark->status();
+  absl::Status status = context_.watermark->status();
   if (wait == Watermark::Wait::kClosed) return status;
   return absl::FailedPreconditionError(
       absl::StrFormat("cursor %s has read all that is durable, and the log has failed: %s", name(),

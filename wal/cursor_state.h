@@ -54,7 +54,7 @@ absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(const CursorContext& context,
 class CursorState {
  public:
   // Goes on from what `commit` says. `seen` is of before that was read.
-  CursorState(const CursorContext& context, const CursorOptions& options,
+  CursorState(CursorContext context, const CursorOptions& options,
               std::shared_ptr<CursorCommit> commit, const Watermark::Truncations& seen);
   CursorState(const CursorState&) = delete;
   CursorState& operator=(const CursorState&) = delete;

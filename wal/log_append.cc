@@ -285,7 +285,7 @@ PendingAppend* LogCore::ComposeCallback(const Request& request, void* memory) {
 }
 
 // The record or batch, complete, in the slot's memory; null if there is none.
-PendingAppend* LogCore::Compose(ProducerSlot& slot, const Request& request, uint64_t bytes) {
+PendingAppend* LogCore::Compose(ProducerSlot& slot, const Request& request, uint64_t bytes) const {
   MemoryChunk* chunk = nullptr;
   void* memory = slot.memory.Allocate(bytes, &chunk);
   if (memory == nullptr) return nullptr;

@@ -156,7 +156,7 @@ class LogCore {
   absl::Status QueueFull(const Request& request) const;
   absl::Status TooLarge(const AppendContent& content) const;
   absl::Status BadBatch(const AppendContent& content) const;
-  PendingAppend* Compose(ProducerSlot& slot, const Request& request, uint64_t bytes);
+  PendingAppend* Compose(ProducerSlot& slot, const Request& request, uint64_t bytes) const;
   static PendingAppend* ComposeCallback(const Request& request, void* memory);
   absl::StatusOr<Intake> SubmitDropped(ProducerSlot& slot, const Request& request);
   absl::StatusOr<SequenceNumber> AppendAndWait(ProducerSlot& slot, const AppendContent& content,

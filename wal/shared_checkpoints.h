@@ -34,11 +34,9 @@ class SharedCheckpoints {
   // A cursor that is open.
   class Member {
    public:
+    virtual ~Member() = default;
     // Makes its home hold its newest checkpoint. False if that failed.
     virtual bool GoHome() = 0;
-
-   protected:
-    virtual ~Member() = default;
   };
 
   // One slot to be written.
