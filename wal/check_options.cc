@@ -46,9 +46,9 @@ absl::Status CheckDuration(const char* field, absl::Duration value, absl::Durati
 
 absl::Status CheckSlowSync(absl::Duration value) {
   if (value >= absl::Microseconds(1)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("Options::slow_sync is ", absl::FormatDuration(value),
-                   ": set it to 1us or more, or make it infinite"));
+  return absl::InvalidArgumentError(absl::StrCat("Options::slow_sync is ",
+                                                 absl::FormatDuration(value),
+                                                 ": set it to 1us or more, or make it infinite"));
 }
 
 }  // namespace

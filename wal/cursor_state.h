@@ -109,10 +109,10 @@ class CursorState {
   const CursorOptions options_;
   const std::shared_ptr<CursorCommit> commit_;
 
-  uint64_t seen_;                       // truncations that were followed
-  uint64_t epoch_;                      // that the last of them began
-  SequenceNumber limit_ = 0;            // was durable then
-  SequenceNumber shown_;                // the highest number that anybody was shown
+  uint64_t seen_;             // truncations that were followed
+  uint64_t epoch_;            // that the last of them began
+  SequenceNumber limit_ = 0;  // was durable then
+  SequenceNumber shown_;      // the highest number that anybody was shown
   SequenceNumber delivered_;
   SequenceNumber committed_;
   ReadPosition place_;     // from which delivered_ + 1 is found by reading on

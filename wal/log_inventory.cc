@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "wal/io.h"
@@ -300,7 +299,7 @@ absl::StatusOr<LogInventory> TakeInventory(Directory& directory) {
     raw.file.kind = FileTable::Decide(raw.header, OwnerOf(raw, inventory), content);
     CollectStatements(raw.file, &inventory);
     inventory.bytes_read += 2 * kSegmentHeaderBytes;
-    inventory.files.push_back(std::move(raw.file));
+    inventory.files.push_back(raw.file);
   }
   if (listing->superblock == HeaderStatus::kValid && inventory.id_known &&
       inventory.superblock.log_id == inventory.log_id) {

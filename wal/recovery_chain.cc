@@ -58,18 +58,18 @@ class ChainFollower {
   absl::StatusOr<RecoveryChain> Follow();
 
  private:
-  ChainLink LinkOf(const SegmentFile& file) const;
+  static ChainLink LinkOf(const SegmentFile& file);
   // None of its records counts any more: a later epoch begins below them. Known even where
   // the header that began it is lost.
   bool CutOffByEpoch(const SegmentFile& file) const {
     return file.kind == Kind::kActive && file.header.first_sequence > inventory_.HighestIn(file);
   }
   absl::Status Read(ChainLink* link);
-  void MakeDurable(File& file, ChainLink* link);
+  static void MakeDurable(File& file, ChainLink* link);
   bool UseFooter(File& file, ChainLink* link);
   absl::Status ScanLink(File& file, SequenceNumber highest, ChainLink* link);
   absl::Status ReadTrustedOnly(ChainLink* link);
-  void EndAtFirstDoubt(ChainLink* link);
+  static void EndAtFirstDoubt(ChainLink* link);
   void Take(const SegmentScan& scan);
 
   absl::StatusOr<std::optional<ChainLink>> Below(ChainLink* link);
@@ -85,7 +85,7 @@ class ChainFollower {
   bool open_failed_ = false;  // the device refused the file that Named() looked for
 };
 
-ChainLink ChainFollower::LinkOf(const SegmentFile& file) const {
+ChainLink ChainFollower::LinkOf(const SegmentFile& file) {
   ChainLink link;
   link.file = &file;
   link.number = file.number;

@@ -118,12 +118,12 @@ absl::Status ChainJudge::Meet(Gap gap) {
       acknowledged.last = chain_.mark;
       losses_.Add(acknowledged, Acknowledgement::kUnknown);
       gap.range.first = chain_.mark + 1;
-      return MeetAbove(std::move(gap));
+      return MeetAbove(gap);
     }
     case Action::kCutTail:
     case Action::kCutWritten:
     case Action::kCutUnknown:
-      return MeetAbove(std::move(gap));
+      return MeetAbove(gap);
   }
   return absl::OkStatus();
 }

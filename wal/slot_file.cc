@@ -116,13 +116,14 @@ absl::StatusOr<bool> SlotFile::HasItsName() const {
 
 absl::Status SlotFile::Write(uint64_t generation, SlotEncoder encode) {
   if (!failed_.ok()) return failed_;
-  if (!MayStandIn(generation % kSlots, generation)) {
+  const int slot = static_cast<int>(generation % kSlots);
+  if (!MayStandIn(slot, generation)) {
     failed_ = absl::OutOfRangeError(
         absl::StrCat(ToAbsl(name_), " has come to its last generation, ", generation,
                      ", and cannot be written; move it away and open the log again"));
     return failed_;
   }
-  if (absl::Status status = WriteSlot(generation % kSlots, encode); !status.ok()) return status;
+  if (absl::Status status = WriteSlot(slot, encode); !status.ok()) return status;
   if (directory_synced_) return absl::OkStatus();
   if (const IoResult synced = SyncDirectory(directory_); synced < 0) {
     failed_ = IoError("sync directory of", name_, synced);
@@ -139,7 +140,7 @@ absl::Status SlotFile::WriteSlot(int slot, SlotEncoder encode) {
   const WriteOutcome outcome =
       WriteFully(*file_, offset, std::string_view(bytes.data(), bytes.size()));
   if (outcome.error < 0) {
-    const absl::Status status = IoErrorAt("write", name_, offset, outcome.error);
+    absl::Status status = IoErrorAt("write", name_, offset, outcome.error);
     if (!IsOutOfSpace(outcome.error)) failed_ = status;
     return status;
   }

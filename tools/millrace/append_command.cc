@@ -151,7 +151,7 @@ void Produce(const AppendSettings& settings, Producer* producer, SharedInput* in
     }
     outcome->Issued();
     const absl::Status accepted = producer->AppendAsync(
-        payload, options, [outcome, line](absl::StatusOr<SequenceNumber> sequence) {
+        payload, options, [outcome, line](const absl::StatusOr<SequenceNumber>& sequence) {
           outcome->Resolved(line, sequence);
         });
     if (!accepted.ok()) {

@@ -44,6 +44,7 @@ absl::StatusOr<RoundOptions> RoundOptionsOf(const Invocation& invocation) {
   }
   std::string base = invocation.Text("dir");
   if (base.empty()) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before there is a second thread.
     const char* temporary = std::getenv("TMPDIR");
     base = temporary != nullptr ? temporary : "/tmp";
   }

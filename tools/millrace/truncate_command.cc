@@ -35,16 +35,15 @@ absl::Status CheckBatch(const Owner& owner, SequenceNumber last_to_keep) {
     if (!HoldsRecords(segment) || segment.first > last_to_keep || segment.last < last_to_keep) {
       continue;
     }
-    const absl::Status walked =
-        owner.reader->WalkSegment(segment.number, [&](const FrameInfo& frame) {
-          if (frame.kind != FrameInfo::Kind::kBatch || frame.sequence > last_to_keep) return;
-          const SequenceNumber end = frame.sequence + frame.records - 1;
-          if (end <= last_to_keep) return;
-          status = absl::InvalidArgumentError(absl::StrFormat(
-              "record %d is inside the batch %d to %d, which is kept or dropped as a whole; use "
-              "--after=%d or --after=%d",
-              last_to_keep, frame.sequence, end, frame.sequence - 1, end));
-        });
+    absl::Status walked = owner.reader->WalkSegment(segment.number, [&](const FrameInfo& frame) {
+      if (frame.kind != FrameInfo::Kind::kBatch || frame.sequence > last_to_keep) return;
+      const SequenceNumber end = frame.sequence + frame.records - 1;
+      if (end <= last_to_keep) return;
+      status = absl::InvalidArgumentError(absl::StrFormat(
+          "record %d is inside the batch %d to %d, which is kept or dropped as a whole; use "
+          "--after=%d or --after=%d",
+          last_to_keep, frame.sequence, end, frame.sequence - 1, end));
+    });
     if (!walked.ok()) return walked;
   }
   return status;
