@@ -177,7 +177,9 @@ TEST(AllocationTest, EachFailedAllocationIsAnErrorThatPasses) {
 
 TEST(AllocationTest, FlushesUseTheirCellsAgain) {
   TempDirectory temp;
-  auto log = Log::Open(temp.Sub("log"), {.idle_mark_delay = absl::Hours(1)}).value();
+  Options options;
+  options.idle_mark_delay = absl::Hours(1);
+  auto log = Log::Open(temp.Sub("log"), options).value();
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(log->Flush().ok());
   const Counting count;
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(log->Flush().ok());
