@@ -209,7 +209,7 @@ TEST_F(ErrorMessagesAppendTest, TooManyFlushesSayHowManyThereAre) {
   while (absl::IsDeadlineExceeded(status = log_->Flush({.timeout = absl::ZeroDuration()}))) {
   }
   ExpectError(status, Code::kResourceExhausted,
-              {"log /log: 32832 records, flushes and dropped callbacks are under way, which is the "
+              {"log /log: 32769 records, flushes and dropped callbacks are under way, which is the "
                "most: wait for some"});
 }
 

@@ -76,6 +76,7 @@ TEST(LogCursorTest, CheckpointThatATruncationCouldNotLowerIsLoweredByTheNextOpen
   const absl::Status status = log->TruncateAfter(7);
   EXPECT_TRUE(status.ok()) << status;
   log.reset();
+  disk.ClearRules();
   log = MustOpen("log", SmallSegments(&disk));
   const auto cursor = log->OpenCursor("c");
   ASSERT_TRUE(cursor.ok()) << cursor.status();

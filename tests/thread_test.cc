@@ -81,7 +81,8 @@ TEST(ThreadTest, FailureToStartNamesTheThreadAndTheReason) {
     }
     if (status.code() != absl::StatusCode::kResourceExhausted) _exit(3);
     if (status.message() !=
-        "cannot start the thread millrace-writer: Resource temporarily unavailable") {
+        "cannot start the thread millrace-writer: Resource temporarily unavailable; raise the "
+        "limit on threads, or free memory") {
       _exit(4);
     }
     sigset_t mask;
