@@ -3,12 +3,12 @@
 // Method: rows of what provokes each error and what it must say, over a log whose writer is held.
 
 #include <cstdint>
+#include <latch>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/event_listener.h"
@@ -138,7 +138,7 @@ TEST_F(ErrorMessagesAppendTest, ACallbackThatMeetsAFullQueueIsToldToUseAnotherTh
   OpenSmall();
   HoldWriter(FileOp::kSync);
   absl::Status refused;
-  absl::Notification done;
+  std::latch done{1};
   ASSERT_TRUE(log_->AppendAsync("x", {.durability = Durability::kBuffered},
                                 [&](auto) {
                                   // Each holds space until its callback has run, which is behind
@@ -147,11 +147,11 @@ TEST_F(ErrorMessagesAppendTest, ACallbackThatMeetsAFullQueueIsToldToUseAnotherTh
                                     refused =
                                         log_->AppendAsync(std::string(10000, 'x'), {}, [](auto) {});
                                   } while (refused.ok());
-                                  done.Notify();
+                                  done.count_down();
                                 })
                   .ok());
   ReleaseWriter();
-  done.WaitForNotification();
+  done.wait();
   ASSERT_TRUE(log_->Close().ok());
   ExpectError(refused, Code::kResourceExhausted,
               {"log /log: the queue is full: it holds ", "an append from a callback does not wait",
@@ -242,31 +242,31 @@ class ClosingListener : public EventListener {
   void OnEvent(const Event& event) override {
     if (event.name != "truncated") return;
     tried_ = log_->Close();
-    reached_.Notify();
-    going_on_.WaitForNotification();
+    reached_.count_down();
+    going_on_.wait();
   }
   Log* log_ = nullptr;
   absl::Status tried_;
-  absl::Notification reached_, going_on_;
+  std::latch reached_{1}, going_on_{1};
 };
 
 TEST_F(ErrorMessagesAppendTest, ClosingInACallbackOrBehindOneSaysWhatToDo) {
   Open();
-  absl::Notification reached, going_on;
+  std::latch reached{1}, going_on{1};
   absl::Status inside;
   ASSERT_TRUE(log_->AppendAsync("x", {},
                                 [&](auto) {
                                   inside = log_->Close();
-                                  reached.Notify();
-                                  going_on.WaitForNotification();
+                                  reached.count_down();
+                                  going_on.wait();
                                 })
                   .ok());
-  reached.WaitForNotification();
+  reached.wait();
   ExpectError(inside, Code::kFailedPrecondition,
               {"log /log: closing waits for callbacks to end", "close it in another thread"});
   ExpectError(log_->Close(absl::Milliseconds(50)), Code::kDeadlineExceeded,
               {"log /log: a callback has not returned after 50ms; call Close again"});
-  going_on.Notify();
+  going_on.count_down();
   EXPECT_TRUE(log_->Close().ok());
 }
 
@@ -277,12 +277,12 @@ TEST_F(ErrorMessagesAppendTest, ClosingInTheListenerOrBehindItSaysWhatToDo) {
   listener->log_ = log_.get();
   ASSERT_TRUE(log_->Append("x").ok());
   ASSERT_TRUE(log_->TruncateAfter(0).ok());
-  listener->reached_.WaitForNotification();
+  listener->reached_.wait();
   ExpectError(listener->tried_, Code::kFailedPrecondition,
               {"log /log: closing waits for the event listener", "close it in another thread"});
   ExpectError(log_->Close(absl::Milliseconds(50)), Code::kDeadlineExceeded,
               {"log /log: the event listener has not returned after 50ms; call Close again"});
-  listener->going_on_.Notify();
+  listener->going_on_.count_down();
   EXPECT_TRUE(log_->Close().ok());
 }
 

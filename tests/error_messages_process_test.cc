@@ -107,7 +107,7 @@ TEST_F(ErrorMessagesProcessTest, AForkedChildIsToldWhoseTheLogIs) {
       "cursor c was opened by the process that this one was forked from, and is that one's: open "
       "the log after the fork";
   const auto in_child = [&](std::function<absl::Status()> call, const std::string& says) {
-    return ErrorRow{[call, this] { return InChild(call); }, Code::kFailedPrecondition, {says}};
+    return ErrorRow{[call] { return InChild(call); }, Code::kFailedPrecondition, {says}};
   };
   ExpectErrors({
       in_child([&] { return log->Append("x").status(); }, of_log),

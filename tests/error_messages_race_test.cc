@@ -14,6 +14,7 @@
 #include "wal/cursor_commit.h"
 #include "wal/cursor_file.h"
 #include "wal/cursor_registry.h"
+#include "wal/mutex.h"
 
 namespace millrace {
 namespace {
@@ -25,7 +26,10 @@ TEST_F(CursorTest, AResetBehindATrimNamesTheOldestRecordKept) {
   ASSERT_TRUE(file.ok()) << file.status();
   const auto commit = std::make_shared<CursorCommit>(*std::move(file), nullptr);
   registry_->BeginOpen("c");
-  registry_->EndOpen("c", commit);
+  {
+    MutexLock files(&registry_->files_mu());
+    registry_->EndOpen("c", commit);
+  }
   const absl::Status status = registry_->Reset(*commit, CursorCheckpoint{.committed = 9},
                                                [] { return SequenceNumber{21}; });
   ExpectError(status, absl::StatusCode::kOutOfRange,
