@@ -46,7 +46,7 @@ class Store {
   absl::Status Write(const std::vector<Change>& transaction) {
     // First the log, durably; then the table.
     std::vector<millrace::NewRecord> batch;
-    for (const Change& change : transaction) batch.push_back(ToRecord(change.first, change.second));
+    for (const Change& change : transaction) batch.push_back(ToRecord(change));
     absl::StatusOr<millrace::SequenceNumber> first = log_->AppendBatch(batch);
     if (!first.ok()) return first.status();
     for (const Change& change : transaction) Apply(change.first, change.second);
@@ -66,7 +66,7 @@ class Store {
     millrace::AppendOptions buffered;
     buffered.durability = millrace::Durability::kBuffered;  // one sync for all, below
     for (const auto& [key, value] : table_) {
-      const millrace::NewRecord record = ToRecord(key, value);
+      const millrace::NewRecord record = {.payload = value, .key = key};
       status = log_->AppendBatch({&record, 1}, buffered).status();
       if (!status.ok()) return status;
     }
@@ -82,8 +82,9 @@ class Store {
  private:
   static constexpr millrace::Attribute kDeleted = {"deleted", ""};
 
-  static millrace::NewRecord ToRecord(const std::string& key,
-                                      const std::optional<std::string>& value) {
+  // Views of `change`.
+  static millrace::NewRecord ToRecord(const Change& change) {
+    const auto& [key, value] = change;
     if (!value.has_value()) return {.payload = "", .key = key, .attributes = {&kDeleted, 1}};
     return {.payload = *value, .key = key};
   }
