@@ -31,14 +31,24 @@ class SegmentNode {
   SegmentNode(const SegmentNode&) = delete;
   SegmentNode& operator=(const SegmentNode&) = delete;
 
-  // Takes the nodes after it that nobody else holds one by one: left to the
-  // members, a long chain would be destroyed by as deep a recursion.
+  // The nodes after it that nobody else holds go one by one: left to the members, a
+  // long chain would be destroyed by as deep a recursion. Each is given up through its
+  // own count, and not taken where the count reads 1: that reading orders nothing
+  // after what the last other holder did.
   ~SegmentNode() {
+    static thread_local constinit std::shared_ptr<SegmentNode>* next_to_give_up = nullptr;
+    if (next_to_give_up != nullptr) {
+      *next_to_give_up = std::move(next_);
+      return;
+    }
     std::shared_ptr<SegmentNode> node = std::move(next_);
-    while (node != nullptr && node.use_count() == 1) {
-      std::shared_ptr<SegmentNode> after = std::move(node->next_);
+    std::shared_ptr<SegmentNode> after;
+    next_to_give_up = &after;
+    while (node != nullptr) {
+      node.reset();
       node = std::move(after);
     }
+    next_to_give_up = nullptr;
   }
 
   const uint64_t number;
