@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/check.h"
 #include "wal/format.h"
 #include "wal/shared_checkpoints.h"

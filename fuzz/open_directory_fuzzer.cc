@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "fuzz/fuzzed_cursors.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 #include "wal/check.h"
 #include "wal/recovery.h"
 #include "wal/segment_name.h"

@@ -22,7 +22,7 @@
 
 #include "gtest/gtest.h"
 #include "millrace/log.h"
-#include "tests/forwarding_file_system.h"
+#include "millrace/testing/forwarding_file_system.h"
 #include "tests/temp_directory.h"
 
 namespace {

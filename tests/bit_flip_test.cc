@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/flip_check.h"
 #include "tests/flip_log.h"
-#include "tests/sim_file_system.h"
 
 // Goal: one flipped bit, wherever it is, changes nothing that a reader is given, or
 // is reported as the loss of exactly the records that it stands in.

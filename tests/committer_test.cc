@@ -19,7 +19,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 
 namespace millrace {
 namespace {

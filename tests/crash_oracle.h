@@ -12,7 +12,7 @@
 #include "millrace/options.h"
 #include "millrace/recovery_report.h"
 #include "millrace/sequence.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/segment_supply.h"
 #include "wal/wal_core.h"
 

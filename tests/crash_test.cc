@@ -7,9 +7,9 @@
 // The same harness must fail when the disk lies about a sync.
 
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/crash_oracle.h"
 #include "tests/power_cuts.h"
-#include "tests/sim_file_system.h"
 
 namespace millrace {
 namespace {

@@ -8,9 +8,9 @@
 #include <algorithm>
 
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/crash_oracle.h"
 #include "tests/power_cuts.h"
-#include "tests/sim_file_system.h"
 
 namespace millrace {
 namespace {

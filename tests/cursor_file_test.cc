@@ -10,9 +10,9 @@
 #include <string>
 
 #include "gtest/gtest.h"
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 
 namespace millrace {
 namespace {

@@ -20,9 +20,9 @@
 #include "gtest/gtest.h"
 #include "millrace/cursor.h"
 #include "millrace/recovery_report.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/cursor_fixture.h"
 #include "tests/fake_log_writer.h"
-#include "tests/sim_file_system.h"
 #include "wal/cursor_registry.h"
 
 namespace millrace {

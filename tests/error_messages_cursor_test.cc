@@ -17,9 +17,9 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
+#include "millrace/testing/forwarding_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/error_row.h"
-#include "tests/forwarding_file_system.h"
-#include "tests/sim_file_system.h"
 #include "wal/format.h"
 #include "xxhash.h"
 

@@ -16,9 +16,9 @@
 #include "gtest/gtest.h"
 #include "millrace/log.h"
 #include "millrace/log_reader.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/error_row.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 #include "wal/format.h"
 #include "wal/segment_name.h"
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "millrace/testing/sim_file_system.h"
 #include "tests/flip_log.h"
-#include "tests/sim_file_system.h"
 
 namespace millrace {
 

@@ -13,7 +13,7 @@
 #include "millrace/cursor.h"
 #include "millrace/options.h"
 #include "millrace/sequence.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 
 namespace millrace {
 

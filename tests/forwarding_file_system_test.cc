@@ -1,7 +1,7 @@
 // Goal: a test can watch and answer every call on its way to a file system.
 // Method: forwarding to a simulated one.
 
-#include "tests/forwarding_file_system.h"
+#include "millrace/testing/forwarding_file_system.h"
 
 #include <errno.h>
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/io.h"
 
 namespace millrace {

@@ -14,8 +14,8 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
-#include "tests/file_call.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/file_call.h"
+#include "millrace/testing/sim_file_system.h"
 
 namespace millrace {
 

@@ -15,9 +15,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/reader_lines.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 #include "wal/segment_name.h"
 #include "wal/stored_cursor.h"
 

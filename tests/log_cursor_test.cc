@@ -17,7 +17,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/temp_directory.h"
 #include "wal/format.h"
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <mutex>
 
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
 #include "tests/log_model_appends.h"
 #include "tests/log_model_run.h"
 

@@ -7,7 +7,7 @@
 #include "millrace/options.h"
 #include "millrace/sequence.h"
 #include "millrace/stats.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 
 namespace millrace {
 

@@ -17,10 +17,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "millrace/log.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/log_model.h"
 #include "tests/log_model_content.h"
 #include "tests/log_model_fault.h"
-#include "tests/sim_file_system.h"
 
 namespace millrace {
 

@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
-#include "tests/forwarding_file_system.h"
+#include "millrace/testing/forwarding_file_system.h"
 #include "tests/program.h"
 #include "tests/recording_listener.h"
 #include "tests/temp_directory.h"

@@ -13,9 +13,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/golden_log.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 #include "wal/segment_name.h"
 
 namespace millrace {

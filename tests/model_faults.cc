@@ -1,6 +1,6 @@
 #include "tests/model_faults.h"
 
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
 
 namespace millrace {
 namespace {

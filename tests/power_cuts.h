@@ -12,8 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/crash_oracle.h"
-#include "tests/sim_file_system.h"
 #include "tests/under_sanitizer.h"
 
 namespace millrace {

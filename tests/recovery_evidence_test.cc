@@ -12,7 +12,7 @@
 #include "gtest/gtest.h"
 #include "millrace/log.h"
 #include "millrace/log_reader.h"
-#include "tests/forwarding_file_system.h"
+#include "millrace/testing/forwarding_file_system.h"
 #include "tests/recovery_fixture.h"
 #include "tests/temp_directory.h"
 #include "wal/posix_file_system.h"

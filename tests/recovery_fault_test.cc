@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
 #include "tests/irregular_directory.h"
 #include "tests/recovery_fixture.h"
 #include "wal/format.h"

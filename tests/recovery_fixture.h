@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 #include "wal/recovery.h"
 #include "wal/segment_name.h"
 #include "wal/superblock.h"

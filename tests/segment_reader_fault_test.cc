@@ -11,9 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 #include "wal/format.h"
 #include "wal/segment_reader.h"
 

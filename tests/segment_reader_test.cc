@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 
 namespace millrace {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/shared_cursors.h"
-#include "tests/sim_file_system.h"
 #include "wal/cursor_file.h"
 #include "wal/shared_checkpoints.h"
 

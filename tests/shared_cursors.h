@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/cursor_file.h"
 #include "wal/shared_checkpoints.h"
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/io.h"
 
 namespace millrace {

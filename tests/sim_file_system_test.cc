@@ -3,7 +3,7 @@
 // Method: each promise of the header by example. What a power cut leaves is the
 // matter of sim_crash_image_test.
 
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 
 #include <errno.h>
 

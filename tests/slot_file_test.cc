@@ -12,11 +12,11 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/irregular_directory.h"
 #include "tests/newer_block.h"
 #include "tests/segment_builder.h"
-#include "tests/sim_file_system.h"
 #include "wal/format.h"
 #include "wal/io_status.h"
 

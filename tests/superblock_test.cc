@@ -10,7 +10,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/io_status.h"
 
 namespace millrace {

@@ -36,7 +36,7 @@ BAD = {
         ("include/millrace/a.h", '#include "wal/format.h"\n'),
         ("queue/a.h", '#include "absl/time/time.h"\n'),
         ("queue/a.h", '#include "millrace/log.h"\n'),
-        ("wal/a.cc", '#include "tests/sim_file_system.h"\n'),
+        ("wal/a.cc", '#include "tests/program.h"\n'),
     ],
     "file_system_seam": [
         ("wal/a.cc", "int f = ::open(path, 0);\n"),

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/record_reader.h"
 #include "wal/segment_name.h"
 #include "wal/wal_core.h"

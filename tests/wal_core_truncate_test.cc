@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 #include "tests/wal_core_truncate_fixture.h"
 #include "wal/format.h"
 #include "wal/segment_name.h"

@@ -1,4 +1,4 @@
-#include "tests/sim_disk.h"
+#include "wal/testing/sim_disk.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_FILE_CALL_H_
-#define MILLRACE_FILE_CALL_H_
+#ifndef MILLRACE_TESTING_FILE_CALL_H_
+#define MILLRACE_TESTING_FILE_CALL_H_
 
 #include <cstdint>
 #include <string_view>
@@ -46,4 +46,4 @@ struct FileCall {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_FILE_CALL_H_
+#endif  // MILLRACE_TESTING_FILE_CALL_H_

@@ -1,11 +1,11 @@
-#ifndef MILLRACE_SIM_IMAGE_ODDS_H_
-#define MILLRACE_SIM_IMAGE_ODDS_H_
+#ifndef MILLRACE_WAL_TESTING_SIM_IMAGE_ODDS_H_
+#define MILLRACE_WAL_TESTING_SIM_IMAGE_ODDS_H_
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "tests/sim_disk.h"
+#include "wal/testing/sim_disk.h"
 
 namespace millrace {
 
@@ -83,4 +83,4 @@ class SimContentDrawer {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_SIM_IMAGE_ODDS_H_
+#endif  // MILLRACE_WAL_TESTING_SIM_IMAGE_ODDS_H_

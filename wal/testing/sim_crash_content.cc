@@ -2,7 +2,7 @@
 #include <cstring>
 #include <utility>
 
-#include "tests/sim_image_odds.h"
+#include "wal/testing/sim_image_odds.h"
 
 namespace millrace {
 

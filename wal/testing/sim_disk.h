@@ -1,5 +1,5 @@
-#ifndef MILLRACE_SIM_DISK_H_
-#define MILLRACE_SIM_DISK_H_
+#ifndef MILLRACE_WAL_TESTING_SIM_DISK_H_
+#define MILLRACE_WAL_TESTING_SIM_DISK_H_
 
 #include <cstdint>
 #include <deque>
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 
 // The state behind SimFileSystem: files and directories with what is pending on
 // them, and the drawing of crash images. No locks, no faults, no handles.
@@ -116,4 +116,4 @@ struct SimDisk {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_SIM_DISK_H_
+#endif  // MILLRACE_WAL_TESTING_SIM_DISK_H_

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_FORWARDING_FILE_SYSTEM_H_
-#define MILLRACE_FORWARDING_FILE_SYSTEM_H_
+#ifndef MILLRACE_TESTING_FORWARDING_FILE_SYSTEM_H_
+#define MILLRACE_TESTING_FORWARDING_FILE_SYSTEM_H_
 
 #include <cstdint>
 #include <functional>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "millrace/file_system.h"
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
 
 namespace millrace {
 
@@ -146,4 +146,4 @@ class ForwardingFileSystem final : public FileSystem {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_FORWARDING_FILE_SYSTEM_H_
+#endif  // MILLRACE_TESTING_FORWARDING_FILE_SYSTEM_H_

@@ -1,5 +1,5 @@
-#ifndef MILLRACE_SIM_FILE_SYSTEM_H_
-#define MILLRACE_SIM_FILE_SYSTEM_H_
+#ifndef MILLRACE_TESTING_SIM_FILE_SYSTEM_H_
+#define MILLRACE_TESTING_SIM_FILE_SYSTEM_H_
 
 #include <cstdint>
 #include <functional>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "millrace/file_system.h"
-#include "tests/file_call.h"
+#include "millrace/testing/file_call.h"
 
 namespace millrace {
 
@@ -199,4 +199,4 @@ class SimFileSystem final : public FileSystem {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_SIM_FILE_SYSTEM_H_
+#endif  // MILLRACE_TESTING_SIM_FILE_SYSTEM_H_

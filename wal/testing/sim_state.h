@@ -1,5 +1,5 @@
-#ifndef MILLRACE_SIM_STATE_H_
-#define MILLRACE_SIM_STATE_H_
+#ifndef MILLRACE_WAL_TESTING_SIM_STATE_H_
+#define MILLRACE_WAL_TESTING_SIM_STATE_H_
 
 #include <array>
 #include <cerrno>
@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/sim_disk.h"
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
+#include "wal/testing/sim_disk.h"
 
 namespace millrace {
 
@@ -98,4 +98,4 @@ struct SimFileSystem::State {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_SIM_STATE_H_
+#endif  // MILLRACE_WAL_TESTING_SIM_STATE_H_

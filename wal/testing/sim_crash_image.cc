@@ -3,8 +3,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "tests/sim_disk.h"
-#include "tests/sim_image_odds.h"
+#include "wal/testing/sim_disk.h"
+#include "wal/testing/sim_image_odds.h"
 
 namespace millrace {
 namespace {

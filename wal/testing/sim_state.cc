@@ -1,4 +1,4 @@
-#include "tests/sim_state.h"
+#include "wal/testing/sim_state.h"
 
 #include <fnmatch.h>
 

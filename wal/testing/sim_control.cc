@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "tests/sim_file_system.h"
-#include "tests/sim_state.h"
+#include "millrace/testing/sim_file_system.h"
 #include "wal/check.h"
 #include "wal/io_status.h"
+#include "wal/testing/sim_state.h"
 
 namespace millrace {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/sim_file_system.h"
+#include "millrace/testing/sim_file_system.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -7,8 +7,8 @@
 #include <cstring>
 #include <utility>
 
-#include "tests/sim_state.h"
 #include "wal/check.h"
+#include "wal/testing/sim_state.h"
 
 namespace millrace {
 namespace {
