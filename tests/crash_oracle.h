@@ -93,6 +93,8 @@ class SimLog {
   void Trim(SequenceNumber first_to_keep);
   void Truncate(SequenceNumber last_to_keep);
   void Close();
+  // From now on calls of the disk fail as it says.
+  void AddRule(const SimRule& rule) { disk_.AddRule(rule); }
   // SIGKILL: what was written stays.
   void Kill();
 

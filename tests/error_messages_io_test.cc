@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -167,7 +168,7 @@ TEST_F(ErrorMessagesIoTest, OfCreating) {
           {Failing(FileOp::kSync, "*.seg", EIO),
            open,
            Code::kInternal,
-           {"log /log: sync " + segment + ": EIO", kDevice}},
+           {"log /log: sync 0000000000000000000", ".seg: EIO", kDevice}},
           {Failing(FileOp::kDirectorySync, ".", EIO, 2),
            open,
            Code::kInternal,
@@ -224,12 +225,22 @@ TEST_F(ErrorMessagesIoTest, OfAppendingFlushingAndClosing) {
   const std::string one = "00000000000000000001.seg";
   const std::string failed = "log /log has failed (close it, and open it again): ";
   const auto append = [&] { return log_->Append("x").status(); };
+  const auto held = [&] {
+    std::vector<Ticket> tickets;
+    // As many as fill a segment.
+    for (int i = 0; i < 9; ++i) {
+      tickets.push_back(log_->AppendAsync(std::string(options_.segment_bytes / 8, 'x')).value());
+    }
+    log_ = nullptr;
+    return tickets.back().Wait().status();
+  };
   const std::vector<NewRecord> batch(2);
   ExpectRows(
       [&] { Open(); },
       {
+          // Held until the log is destroyed.
           {Failing(FileOp::kWrite, "*.seg", ENOSPC),
-           append,
+           held,
            Code::kResourceExhausted,
            {failed + "write " + one + " at 8192: ENOSPC", kSpace}},
           {Failing(FileOp::kSync, "*.seg", EIO),
@@ -280,26 +291,37 @@ TEST_F(ErrorMessagesIoTest, OfAppendingFlushingAndClosing) {
            Code::kInternal,
            {failed + "write " + one + " at 8192: EIO", kDevice}},
       });
-  const auto rotate = [&] {
-    absl::Status status;
-    for (int i = 0; i < 20 && status.ok(); ++i) {
-      status = log_->Append(std::string(100000, 'x')).status();
-    }
-    return status;
-  };
   ExpectRows(
       [&] {
         options_.segment_bytes = options_.initial_segment_bytes = 1 << 18;
         Open();
       },
       {{Failing(FileOp::kAllocate, "*.seg", ENOSPC),
-        rotate,
+        held,
         Code::kResourceExhausted,
         {failed + "allocate 0000000000000000000", " at 270336: ENOSPC", kSpace}},
        {Failing(FileOp::kCreate, "*.seg", EMFILE),
-        rotate,
+        held,
         Code::kResourceExhausted,
         {failed + "create 0000000000000000000", ": EMFILE", kFiles}}});
+}
+
+TEST_F(ErrorMessagesIoTest, OfAppendingWhileTheDiskIsFull) {
+  ExpectRows(
+      [&] {
+        options_.when_disk_full = WhenDiskFull::kRefuse;
+        Open();
+      },
+      {{Failing(FileOp::kWrite, "*.seg", ENOSPC),
+        [&] {
+          const Ticket held = log_->AppendAsync("held").value();
+          while (!log_->stats().disk_full) std::this_thread::yield();
+          return log_->Append("x").status();
+        },
+        Code::kResourceExhausted,
+        {"log /log: there is no space for what was accepted before, and Options::when_disk_full is "
+         "kRefuse",
+         "free space, trim the log, or append again later"}}});
 }
 
 TEST_F(ErrorMessagesIoTest, OfTrimmingAndTruncating) {
@@ -315,11 +337,11 @@ TEST_F(ErrorMessagesIoTest, OfTrimmingAndTruncating) {
       {{Failing(FileOp::kSync, "*.seg", EIO),
         trim,
         Code::kInternal,
-        {failed + "sync 0000000000000000000", ".seg: EIO", kDevice}},
-       {Failing(FileOp::kWrite, "*.seg", ENOSPC),
+        {failed + "sync 0000000000000000000", ".seg: EIO", "; and going on in another segment: "}},
+       {Failing(FileOp::kWrite, "LOG", ENOSPC),
         trim,
         Code::kResourceExhausted,
-        {failed + "write 0000000000000000000", ".seg at ", ": ENOSPC", kSpace}}});
+        {"log /log: write LOG at ", ": ENOSPC", kSpace}}});
   ExpectRows(
       [&] {
         Open();
@@ -333,10 +355,6 @@ TEST_F(ErrorMessagesIoTest, OfTrimmingAndTruncating) {
         truncate,
         Code::kResourceExhausted,
         {"log /log: read " + one + " at ", "ENOMEM", "free memory"}},
-       {Failing(FileOp::kCreate, "*.seg", ENOSPC),
-        truncate,
-        Code::kResourceExhausted,
-        {failed + "create ", ": ENOSPC", kSpace}},
        {Failing(FileOp::kWrite, "LOG", EIO),
         truncate,
         Code::kInternal,

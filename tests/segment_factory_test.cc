@@ -81,6 +81,17 @@ TEST(SegmentFactoryTest, FileIsPreparedAndDurableWhenItIsHandedOut) {
   }
 }
 
+TEST(SegmentFactoryTest, OneFailureOfAFileIsMendedWithAnother) {
+  for (const FileOp op : {FileOp::kWrite, FileOp::kSync}) {
+    Log log;
+    log.disk.AddRule({.op = op, .error = EIO, .name = "*.seg"});
+    const auto segment = log.factory->Create(kFileBytes, Fill::kZeros);
+    ASSERT_TRUE(segment.ok()) << segment.status();
+    EXPECT_EQ(segment->number, 2u);
+    EXPECT_EQ(log.Segments(), Names({SegmentName(2)}));
+  }
+}
+
 TEST(SegmentFactoryTest, FailureAtAnyCallOfCreateLeavesNoFileBehind) {
   for (const Fill fill : {Fill::kZeros, Fill::kReserve}) {
     for (const FileOp op : {FileOp::kCreate, FileOp::kWrite, FileOp::kAllocate, FileOp::kSync,
@@ -91,7 +102,8 @@ TEST(SegmentFactoryTest, FailureAtAnyCallOfCreateLeavesNoFileBehind) {
       const uint64_t calls = sound.disk.Calls(op) - before;
       for (uint64_t call = 1; call <= calls; ++call) {
         Log log;
-        log.disk.AddRule({.op = op, .error = EIO, .first = call});
+        // For good: one failure of the file alone is mended with another file.
+        log.disk.AddRule({.op = op, .error = EIO, .first = call, .count = SimRule::kForever});
         const absl::Status failed = log.factory->Create(kFileBytes, fill).status();
         EXPECT_EQ(ErrnoOf(failed), EIO) << FileOpName(op) << " " << call << ": " << failed;
         EXPECT_EQ(log.Segments(), Names()) << FileOpName(op) << " " << call;

@@ -30,51 +30,6 @@ TEST_F(WalCoreTest, WatermarksMoveOnlyWithTheirCall) {
   EXPECT_EQ(core_->last_durable(), 1u);
 }
 
-TEST_F(WalCoreTest, FailedSyncIsFinalAndTheFileIsLeftAlone) {
-  Open();
-  Commit("kept");
-  disk_.AddRule({.op = FileOp::kSync,
-                 .action = SimRule::Action::kLosePages,
-                 .error = EIO,
-                 .name = "*.seg",
-                 .count = 1});
-  ASSERT_TRUE(Add("lost", Durability::kDurable).ok());
-  ASSERT_TRUE(core_->Write().ok());
-  const absl::Status failed = core_->Sync();
-  EXPECT_EQ(ErrnoOf(failed), EIO);
-  EXPECT_EQ(core_->last_durable(), 1u);
-  const uint64_t syncs = disk_.Calls(FileOp::kSync);
-  const uint64_t writes = disk_.Calls(FileOp::kWrite);
-  EXPECT_EQ(core_->Sync(), failed);
-  EXPECT_EQ(Add("more", Durability::kDurable).status(), failed);
-  EXPECT_EQ(core_->Write(), failed);
-  EXPECT_EQ(core_->WriteIdleMark(), failed);
-  EXPECT_EQ(core_->TrimBefore(1), failed);
-  EXPECT_EQ(core_->Close(), failed);
-  EXPECT_EQ(disk_.Calls(FileOp::kSync), syncs);
-  EXPECT_EQ(disk_.Calls(FileOp::kWrite), writes);
-  Open();
-  EXPECT_EQ(ReadAll().front(), "kept");
-}
-
-TEST_F(WalCoreTest, FailedWriteIsFinal) {
-  Open();
-  Commit("kept");
-  disk_.AddRule({.op = FileOp::kWrite,
-                 .action = SimRule::Action::kFail,
-                 .error = EIO,
-                 .name = "*.seg",
-                 .count = 1});
-  ASSERT_TRUE(Add("lost", Durability::kDurable).ok());
-  const absl::Status failed = core_->Write();
-  EXPECT_EQ(ErrnoOf(failed), EIO);
-  EXPECT_EQ(core_->last_written(), 1u);
-  EXPECT_EQ(Add("more", Durability::kDurable).status(), failed);
-  EXPECT_EQ(core_->Close(), failed);
-  Open();
-  EXPECT_EQ(ReadAll(), std::vector<std::string>{"kept"});
-}
-
 TEST_F(WalCoreTest, ShortWritesAreCompleted) {
   Open();
   disk_.AddRule({.op = FileOp::kWrite,

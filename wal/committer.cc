@@ -26,9 +26,6 @@ constexpr size_t kManyWaiters = 16;
 // How long the writer sleeps at most while no thread can be had that runs callbacks.
 constexpr std::chrono::milliseconds kThreadRetry{100};
 
-// How often it is looked whether the queue was full: that adds up what all producers count.
-constexpr std::chrono::milliseconds kWatchInterval{100};
-
 Deadline SteadyNow() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
@@ -88,8 +85,9 @@ void Committer::CommitDrained() {
     frame.flags = append->flags;
     frame.count = append->count;
     frame.durability = append->durability;
-    absl::StatusOr<SequenceNumber> sequence = parts_.core->Add(frame);
-    if (!sequence.ok()) return Fail(sequence.status());
+    absl::StatusOr<SequenceNumber> sequence = kNoSequence;
+    absl::Status status = Persist([&] { return (sequence = parts_.core->Add(frame)).status(); });
+    if (!status.ok()) return Fail(std::move(status));
     append->sequence = *sequence;
     if (parts_.core->gathered_bytes() >= options_.group_bytes && !WriteGathered(i + 1)) return;
   }
@@ -113,12 +111,16 @@ bool Committer::Claim(size_t i) {
 // Writes what was gathered of drained_[0, end) and finishes what needs no more
 // than that. False if the log has failed.
 bool Committer::WriteGathered(size_t end) {
-  absl::Status status = parts_.core->Write();
+  absl::Status status = Persist([this] { return parts_.core->Write(); });
   if (!status.ok()) {
     Fail(std::move(status));
     return false;
   }
   parts_.watermark->PublishWritten(parts_.core->last_written());
+  // After a fail-over it is durable, too.
+  if (parts_.core->last_durable() != parts_.watermark->last_durable()) {
+    parts_.watermark->PublishDurable(parts_.core->last_durable());
+  }
   PublishStats();
   now_us_ = MicrosecondStamp(SteadyNow());
   for (; finished_ < end; ++finished_) {
@@ -154,7 +156,7 @@ std::optional<SyncReason> Committer::SyncReasonNow() const {
 }
 
 void Committer::Sync(SyncReason reason) {
-  absl::Status status = parts_.core->Sync(reason);
+  absl::Status status = Persist([this, reason] { return parts_.core->Sync(reason); });
   if (!status.ok()) return Fail(std::move(status));
   sync_deadline_ = kNoDeadline;
   // Published before anybody is told: whoever hears of a record also finds it.
@@ -258,8 +260,12 @@ void Committer::Rest() {
   }
   if (now >= idle_deadline_) {
     idle_deadline_ = kNoDeadline;
-    absl::Status status = parts_.core->WriteIdleMark();
+    absl::Status status = Persist([this] { return parts_.core->WriteIdleMark(); });
     if (!status.ok()) return Fail(std::move(status));
+    // After a fail-over there is one to be written again.
+    if (parts_.core->NeedsIdleMark()) {
+      idle_deadline_ = now + absl::ToChronoNanoseconds(options_.idle_mark_delay);
+    }
     PublishStats();
     parts_.chunks->Trim(kIdleChunkBytes);
     if (drained_.capacity() > kIdleElements) std::vector<PendingAppend*>().swap(drained_);
@@ -277,34 +283,6 @@ void Committer::Rest() {
   const Deadline woken = SteadyNow();
   parts_.stats->pending_age().Wakes(woken);
   Watch(woken);
-}
-
-// Looks for what the log's owner should hear of, if he listens.
-void Committer::Watch(Deadline now) {
-  if (!parts_.events->enabled()) return;
-  if (parts_.meter->TakeRotated()) {
-    const std::vector<CursorStatus> cursors =
-        ListCursors(*parts_.cursors, *parts_.core->segments(), *parts_.watermark);
-    for (const CursorStatus& c : lagging_.Look(cursors)) {
-      parts_.events->CursorLagging(c.name, c.lag_records, c.lag_bytes,
-                                   options_.lagging_cursor_bytes);
-    }
-  }
-  if (now < next_watch_ && now < queue_full_.due()) return;
-  next_watch_ = now + kWatchInterval;
-  watch_again_ = false;
-  const AdmissionCounts counts = parts_.admissions();
-  const auto full =
-      queue_full_.Look(now, counts.waited_appends, counts.refused_records, counts.dropped_records);
-  if (full.has_value()) parts_.events->QueueFull(full->waited, full->refused, full->dropped);
-}
-
-void Committer::WatchForTheLastTime() {
-  if (!parts_.events->enabled()) return;
-  const AdmissionCounts counts = parts_.admissions();
-  const auto full = queue_full_.LookForTheLastTime(counts.waited_appends, counts.refused_records,
-                                                   counts.dropped_records);
-  if (full.has_value()) parts_.events->QueueFull(full->waited, full->refused, full->dropped);
 }
 
 void Committer::Fail(absl::Status status) {
@@ -387,6 +365,7 @@ void Committer::PublishStats() const {
                          .bytes_written = now.bytes_written,
                          .rotations = now.rotations,
                          .recycled_segments = now.recycled_segments,
+                         .fail_overs = now.fail_overs,
                          .unsynced_records = parts_.core->unsynced_records(),
                          .unsynced_bytes = parts_.core->unsynced_bytes(),
                          .active_bytes = parts_.core->active_bytes()});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "millrace/log.h"
 #include "millrace/options.h"
@@ -45,8 +46,8 @@ namespace millrace {
 // so groups grow with load.
 //
 // It ends by itself once the queue is closed and everything admitted is finished.
-// After the first failed write or sync it closes the queue and finishes
-// everything with that error.
+// When the core fails for good it closes the queue and finishes everything with that
+// error. While there is no space it holds what it has, and tries again.
 //
 // Thread-safe, but for Start() and Join(), which one thread calls at a time.
 class Committer {
@@ -76,6 +77,17 @@ class Committer {
   // As Log::TrimBefore. Executed by the writer between two groups.
   absl::Status TrimBefore(SequenceNumber first_to_keep, TrimMode mode);
 
+  // True while records are held because there is no space for them.
+  bool holding() const {
+    // relaxed: a state that may be over by the time somebody acts on it.
+    return holding_.load(std::memory_order_relaxed);
+  }
+  // From now on want of space, after one more attempt, is an error as any other.
+  void StopHolding() {
+    // relaxed: nothing is read through it.
+    stop_holding_.store(true, std::memory_order_relaxed);
+  }
+
   // Waits until the writer has ended. False if `deadline` comes first.
   bool AwaitEnd(Deadline deadline);
   void Join() { thread_.Join(); }
@@ -94,6 +106,8 @@ class Committer {
 
   void Run();
   void CommitDrained();
+  absl::Status Persist(absl::FunctionRef<absl::Status()> call);
+  bool AwaitSpace(Deadline until);
   bool Claim(size_t i);
   bool Truncate(size_t i);
   absl::Status TruncateLog(SequenceNumber last_to_keep);
@@ -141,12 +155,14 @@ class Committer {
 
   // Written by those who command, rarely.
   alignas(kCacheLineBytes) std::atomic<bool> has_commands_{false};
+  std::atomic<bool> stop_holding_{false};
   Mutex mu_;
   std::vector<Command*> commands_ ABSL_GUARDED_BY(mu_);
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 
   // Written by the writer, read by whoever asks.
   alignas(kCacheLineBytes) OutcomeCounters outcomes_;
+  std::atomic<bool> holding_{false};
   std::atomic<bool> done_{false};
   Waiters<StdAtomics> done_waiters_;
 };

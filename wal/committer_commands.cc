@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "wal/check.h"
 #include "wal/committer.h"
+#include "wal/io_status.h"
 
 namespace millrace {
 
@@ -62,9 +63,12 @@ absl::Status Committer::Trim(const Command& command) {
   core.SetTime(absl::GetCurrentTimeNanos());
   absl::Status status = core.TrimBefore(command.first_to_keep);
   if (!core.status().ok()) {
+    // Who is held meets the error by himself.
+    if (holding()) return HasFailed(core.status());
     Fail(core.status());
     return parts_.watermark->status();
   }
+  if (!status.ok()) return InFront(absl::StrCat("log ", parts_.log), status);
   sync_deadline_ = kNoDeadline;
   parts_.watermark->PublishDurable(core.last_durable());
   parts_.watermark->PublishFirstRetained(core.first_retained());
@@ -100,7 +104,7 @@ absl::Status Committer::TruncateLog(SequenceNumber last_to_keep) {
   WalCore& core = *parts_.core;
   core.SetTime(absl::GetCurrentTimeNanos());
   const SequenceNumber last = core.last_written();
-  absl::Status status = core.TruncateAfter(last_to_keep);
+  absl::Status status = Persist([&core, last_to_keep] { return core.TruncateAfter(last_to_keep); });
   if (!status.ok() || last == last_to_keep) return status;
   // Before any file goes: who finds one gone finds why.
   parts_.watermark->PublishTruncation(last_to_keep, core.epoch());

@@ -31,6 +31,7 @@ class CoreMeter : public CoreObserver {
   void WriteEnded(uint64_t records, uint64_t bytes) override;
   void SyncBegins() override { began_ = clock_(); }
   void SyncEnded(SyncReason reason, uint64_t bytes) override;
+  void FailedOver(const FailOverReport& report) override { events_->FailedOver(report); }
   void Rotated(uint64_t segment, SequenceNumber first, uint64_t bytes) override;
 
   // True once after each rotation: the moment to look at how far cursors are behind.

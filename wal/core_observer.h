@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "millrace/sequence.h"
 #include "wal/sync_reason.h"
 
@@ -24,6 +25,21 @@ class CoreObserver {
   // Around one sync of segment data, of `bytes` that were written since the one before.
   virtual void SyncBegins() = 0;
   virtual void SyncEnded(SyncReason reason, uint64_t bytes) = 0;
+
+  // A write or sync of `segment` failed with `error`; the records from `first` to `last`
+  // (< first: none) were logged again in `fresh`, and are durable. Those from `risk_first` to
+  // `risk_last` (likewise) had been acknowledged from that file, by an older sync, and were
+  // not.
+  struct FailOverReport {
+    uint64_t segment = 0;
+    uint64_t fresh = 0;
+    SequenceNumber first = 0;
+    SequenceNumber last = 0;
+    SequenceNumber risk_first = 0;
+    SequenceNumber risk_last = 0;
+    absl::Status error;
+  };
+  virtual void FailedOver(const FailOverReport& report) = 0;
 
   // `segment` is full; its first record is `first`, and its frames take `bytes`.
   virtual void Rotated(uint64_t segment, SequenceNumber first, uint64_t bytes) = 0;

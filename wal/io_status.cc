@@ -15,6 +15,7 @@ namespace millrace {
 namespace {
 
 constexpr char kErrnoPayload[] = "millrace.errno";
+constexpr char kPassingPayload[] = "millrace.passing";
 
 absl::StatusCode CodeOf(int error_number) {
   switch (error_number) {
@@ -149,6 +150,15 @@ std::string_view ErrnoName(int error_number) {
 
 bool IsOutOfSpace(IoResult error) {
   return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+absl::Status Passing(absl::Status status) {
+  if (!status.ok()) status.SetPayload(kPassingPayload, absl::Cord());
+  return status;
+}
+
+bool IsPassing(const absl::Status& status) {
+  return !status.ok() && status.GetPayload(kPassingPayload).has_value();
 }
 
 }  // namespace millrace

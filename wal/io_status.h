@@ -49,6 +49,13 @@ std::string_view ErrnoName(int error_number);
 // ENOSPC, EDQUOT, EFBIG. Such a write may be tried again; any other may not.
 bool IsOutOfSpace(IoResult error);
 
+// Marks an error that left everything as it was, so that the same call can be made again when
+// its cause has passed: want of space, of descriptors, of memory. Only who met the error knows
+// that; a sync that failed for want of space, for one, must not be repeated.
+absl::Status Passing(absl::Status status);
+// Whether `status` was marked so.
+bool IsPassing(const absl::Status& status);
+
 }  // namespace millrace
 
 #endif  // MILLRACE_IO_STATUS_H_

@@ -40,7 +40,8 @@ Log::~Log() {
   WAL_CHECK(!core_->OnCallbackThread());
   // Nor in its listener.
   WAL_CHECK(!core_->OnEventThread());
-  // Who wants to know of an error calls Close.
+  // Who wants to know of an error, or to wait for space, calls Close.
+  core_->StopHolding();
   Close(absl::InfiniteDuration()).IgnoreError();
 }
 

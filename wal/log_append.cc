@@ -167,6 +167,9 @@ absl::StatusOr<LogCore::Intake> LogCore::Submit(ProducerSlot& slot, const Reques
   AtAppendStep(AppendStep::kBorrowed);
   absl::Status status = CheckProcess();
   if (status.ok()) status = Check(request.content, request.options);
+  if (status.ok() && options_.when_disk_full == WhenDiskFull::kRefuse && committer_->holding()) {
+    status = DiskFull();
+  }
   if (!status.ok()) return status;
   const auto count = static_cast<uint32_t>(request.content.count());
   const uint64_t bytes = NodeBytes(request.answer) + request.content.body_bytes();
@@ -194,6 +197,13 @@ absl::StatusOr<LogCore::Intake> LogCore::Submit(ProducerSlot& slot, const Reques
   }
   AtAppendStep(AppendStep::kEnqueued);
   return Intake::kAccepted;
+}
+
+absl::Status LogCore::DiskFull() const {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "log ", directory_,
+      ": there is no space for what was accepted before, and Options::when_disk_full is kRefuse: "
+      "free space, trim the log, or append again later"));
 }
 
 absl::Status LogCore::Check(const AppendContent& content, const AppendOptions& options) const {

@@ -71,6 +71,8 @@ LogCore::LogCore(std::string directory, const Options& options)
       queue_(Limits{.records = options.queue_records, .bytes = options.queue_bytes}),
       callbacks_(&queue_, &watermark_, dropped_) {}
 
+void LogCore::StopHolding() { committer_->StopHolding(); }
+
 LogCore::~LogCore() {
   if (committer_ == nullptr) return;
   // The Log has closed it, unless opening failed half way.
@@ -276,6 +278,7 @@ LogStats LogCore::stats() const {
     stats.log_bytes += node->end();
     node = node->next();
   }
+  stats.disk_full = committer_->holding();
   stats_.Fill(std::chrono::steady_clock::now(), &stats);
   stats.prepared_segments = supply_.ready_segments();
   stats.spare_bytes = supply_.spare_bytes();

@@ -104,6 +104,8 @@ class LogCore {
   absl::Status TrimBefore(SequenceNumber first_to_keep, TrimMode mode);
   absl::Status TruncateAfter(ProducerSlot& slot, SequenceNumber last_to_keep);
   absl::Status Close(absl::Duration timeout);
+  // From now on want of space is not waited for.
+  void StopHolding();
   LogStats stats() const;
 
   // As in Ticket.
@@ -154,6 +156,7 @@ class LogCore {
   absl::StatusOr<Intake> Admit(ProducerSlot& slot, const Request& request, uint64_t bytes);
   absl::StatusOr<Intake> MeetFullQueue(ProducerSlot& slot, const Request& request, uint64_t bytes);
   absl::Status QueueFull(const Request& request) const;
+  absl::Status DiskFull() const;
   absl::Status TooLarge(const AppendContent& content) const;
   absl::Status BadBatch(const AppendContent& content) const;
   PendingAppend* Compose(ProducerSlot& slot, const Request& request, uint64_t bytes) const;

@@ -163,6 +163,44 @@ void LogEvents::CheckpointsLost(std::string_view file, const absl::Status& error
             {{"file", std::string(file)}, {"error", Text(error)}});
 }
 
+void LogEvents::DiskFull(const absl::Status& error) {
+  if (!to_->enabled()) return;
+  to_->Post(EventKind::kDiskFull,
+            absl::StrCat("no space, and accepted records are held until there is: ", Text(error),
+                         "; TrimBefore makes space, too"),
+            {{"error", Text(error)}});
+}
+
+void LogEvents::DiskFullOver(absl::Duration duration) {
+  if (!to_->enabled()) return;
+  to_->Post(EventKind::kDiskFullOver,
+            absl::StrCat("there is space again after ", absl::FormatDuration(duration),
+                         ": what was held is written"),
+            {{"milliseconds", absl::StrCat(absl::ToInt64Milliseconds(duration))}});
+}
+
+void LogEvents::FailedOver(const CoreObserver::FailOverReport& report) {
+  if (!to_->enabled()) return;
+  to_->Post(EventKind::kFailedOver,
+            absl::StrCat("segment ", report.segment, " failed, and the log goes on in segment ",
+                         report.fresh, ", where ", Records(report.first, report.last),
+                         " were logged again: ", Text(report.error),
+                         "; check the device and the kernel's log"),
+            {{"segment", absl::StrCat(report.segment)},
+             {"fresh", absl::StrCat(report.fresh)},
+             {"first", absl::StrCat(report.first)},
+             {"last", absl::StrCat(report.last)},
+             {"error", Text(report.error)}});
+  if (report.risk_last < report.risk_first) return;
+  to_->Post(EventKind::kDataLossRisk,
+            absl::StrCat(Records(report.risk_first, report.risk_last), " in segment ",
+                         report.segment, " were synced before, which that error may be about",
+                         "; run `millrace verify` on the log once it is closed, and back it up"),
+            {{"first", absl::StrCat(report.risk_first)},
+             {"last", absl::StrCat(report.risk_last)},
+             {"segment", absl::StrCat(report.segment)}});
+}
+
 void LogEvents::LogFailed(const absl::Status& error) {
   if (!to_->enabled()) return;
   to_->Post(EventKind::kLogFailed,

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "millrace/recovery_report.h"
 #include "millrace/sequence.h"
+#include "wal/core_observer.h"
 #include "wal/event_dispatcher.h"
 
 namespace millrace {
@@ -42,6 +43,11 @@ class LogEvents {
   void CheckpointFailed(std::string_view cursor, const absl::Status& error);
   // Checkpoints in `file` cannot be used.
   void CheckpointsLost(std::string_view file, const absl::Status& error);
+  void DiskFull(const absl::Status& error);
+  // It lasted for `duration`.
+  void DiskFullOver(absl::Duration duration);
+  // Also `data_loss_risk`, where the report has cause for it.
+  void FailedOver(const CoreObserver::FailOverReport& report);
   void LogFailed(const absl::Status& error);
   void Closed(SequenceNumber last, const absl::Status& error);
 

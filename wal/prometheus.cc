@@ -237,6 +237,8 @@ void AddWriter(PrometheusText& text) {
 void AddSegments(PrometheusText& text) {
   text.Counter("rotations", "Segments that were full.", &LogStats::rotations);
   text.Counter("recycled_segments", "Segments made of trimmed ones.", &LogStats::recycled_segments);
+  text.Counter("fail_overs", "Segments given up after a failed write or sync, without a loss.",
+               &LogStats::fail_overs);
   text.Counter("prepared_segments", "Segments that were ready when they were needed.",
                &LogStats::prepared_segments);
   text.Gauge("segments", "Segments that hold the log.", &LogStats::segments);

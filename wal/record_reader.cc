@@ -75,8 +75,9 @@ ReadPosition RecordReader::position() const {
 
 std::optional<RecordReader::Kind> RecordReader::OpenSegment(SequenceNumber limit) {
   if (next_ < node_->first_sequence) return LoseGap(std::min(limit, node_->first_sequence - 1));
-  if (node_->sealed() && node_->last_sequence() < next_) {
-    NextSegment();
+  const SegmentNode::Ending* ending = node_->ending();
+  if (ending != nullptr && ending->last < next_) {
+    NextSegment(*ending);
     return std::nullopt;
   }
   const std::string name = SegmentName(node_->number);
@@ -86,24 +87,33 @@ std::optional<RecordReader::Kind> RecordReader::OpenSegment(SequenceNumber limit
     if (IsPassing(error)) return Fail(IoError("open", name, error));
     const bool missing = error == -ENOENT;
     const bool unreadable = error == -EIO;
-    return LoseFile(limit, missing      ? LossCause::kMissingSegment
-                           : unreadable ? LossCause::kUnreadable
-                                        : LossCause::kForeignSegment);
+    return LoseFile(limit, ending,
+                    missing      ? LossCause::kMissingSegment
+                    : unreadable ? LossCause::kUnreadable
+                                 : LossCause::kForeignSegment);
   }
   if (CheckHeader() == Identity::kForeign) {
     file_.reset();
-    return LoseFile(limit, LossCause::kForeignSegment);
+    return LoseFile(limit, ending, LossCause::kForeignSegment);
   }
   Start();
   return std::nullopt;
 }
 
-void RecordReader::NextSegment() {
+void RecordReader::NextSegment(const SegmentNode::Ending& ending) {
   reader_.reset();
   file_.reset();
+  confirming_ = false;
   previous_number_ = node_->number;
-  previous_end_ = node_->end();
-  node_ = node_->next();
+  previous_end_ = ending.end;
+  // Another pointer first: `ending` lives in the node that this may give up.
+  std::shared_ptr<SegmentNode> next = ending.next;
+  node_ = std::move(next);
+}
+
+// The writer has failed over to another segment, which holds what `ending` had promised here.
+bool RecordReader::EndsElsewhere(const SegmentNode::Ending* ending) const {
+  return node_->ending() != ending;
 }
 
 // One intact copy of the header that names this segment is enough. A header
@@ -167,13 +177,14 @@ void RecordReader::Refresh(SequenceNumber fresh_up_to) {
 std::optional<RecordReader::Kind> RecordReader::ReadSegment(SequenceNumber limit) {
   // In this order: the limit was acquired before, so if it lies in a later
   // segment, then this one is seen to be sealed.
-  const bool sealed = node_->sealed();
-  if (sealed && node_->last_sequence() < next_) {
-    NextSegment();
+  const SegmentNode::Ending* ending = node_->ending();
+  const bool sealed = ending != nullptr;
+  if (sealed && ending->last < next_) {
+    NextSegment(*ending);
     return std::nullopt;
   }
-  const SequenceNumber highest = sealed ? std::min(limit, node_->last_sequence()) : limit;
-  const uint64_t end = sealed ? node_->end() : file_end_;
+  const SequenceNumber highest = sealed ? std::min(limit, ending->last) : limit;
+  const uint64_t end = sealed ? ending->end : file_end_;
   if (next_ > fresh_up_to_) Refresh(sealed ? kMaxSequence : limit);
 
   const uint64_t offset = reader_->offset();
@@ -199,7 +210,7 @@ std::optional<RecordReader::Kind> RecordReader::ReadSegment(SequenceNumber limit
         return std::nullopt;
       }
       confirming_ = false;
-      return TakeDamage(step, highest, end);
+      return TakeDamage(step, highest, end, ending);
     case SegmentReader::Kind::kUnknown:
       reader_->Seek(offset, expected);
       return Fail(absl::UnimplementedError(
@@ -273,12 +284,14 @@ RecordReader::Kind RecordReader::DeliverBatched() {
 // --- Losses -----------------------------------------------------------------------
 
 std::optional<RecordReader::Kind> RecordReader::TakeDamage(const SegmentReader::Step& step,
-                                                           SequenceNumber highest, uint64_t end) {
+                                                           SequenceNumber highest, uint64_t end,
+                                                           const SegmentNode::Ending* ending) {
+  if (EndsElsewhere(ending)) return std::nullopt;
   // A file that was taken for another use while it was read is no damage.
   if (CheckHeader() == Identity::kForeign) {
     reader_.reset();
     file_.reset();
-    return LoseFile(highest, LossCause::kForeignSegment);
+    return LoseFile(highest, ending, LossCause::kForeignSegment);
   }
   if (step.kind == SegmentReader::Kind::kLost) {
     // Only the log's own bookkeeping, or numbers that were passed over before.
@@ -303,13 +316,17 @@ RecordReader::Kind RecordReader::Lose(SequenceNumber last, uint64_t segment, uin
 }
 
 // The records of a whole file, or what is left of them, unless they were trimmed.
-RecordReader::Kind RecordReader::LoseFile(SequenceNumber limit, LossCause cause) {
+std::optional<RecordReader::Kind> RecordReader::LoseFile(SequenceNumber limit,
+                                                         const SegmentNode::Ending* ending,
+                                                         LossCause cause) {
+  if (EndsElsewhere(ending)) return std::nullopt;
   const SequenceNumber first_retained = first_retained_();
   if (next_ < first_retained) {
     return Lose(std::min(limit, first_retained - 1), node_->number, 0, 0, LossCause::kTrimmed);
   }
-  const SequenceNumber last = node_->sealed() ? std::min(limit, node_->last_sequence()) : limit;
-  return Lose(last, node_->number, kFramesOffset, node_->sealed() ? node_->end() : 0, cause);
+  const bool sealed = ending != nullptr;
+  const SequenceNumber last = sealed ? std::min(limit, ending->last) : limit;
+  return Lose(last, node_->number, kFramesOffset, sealed ? ending->end : 0, cause);
 }
 
 // No segment of the chain holds the numbers up to `last`.

@@ -97,21 +97,23 @@ class RecordReader {
   // These return nothing where the caller is to go on.
   std::optional<Kind> OpenSegment(SequenceNumber limit);
   std::optional<Kind> ReadSegment(SequenceNumber limit);
+  bool EndsElsewhere(const SegmentNode::Ending* ending) const;
   std::optional<Kind> TakeFrame(const SegmentReader::Step& step);
   std::optional<Kind> TakeDamage(const SegmentReader::Step& step, SequenceNumber highest,
-                                 uint64_t end);
+                                 uint64_t end, const SegmentNode::Ending* ending);
 
   void SetEntry(SequenceNumber sequence, std::string_view body, uint8_t flags);
   Kind DeliverBatched();
   void BeginBatch(const SegmentReader::Step& step);
   Kind Lose(SequenceNumber last, uint64_t segment, uint64_t begin, uint64_t end, LossCause cause);
-  Kind LoseFile(SequenceNumber limit, LossCause cause);
+  std::optional<Kind> LoseFile(SequenceNumber limit, const SegmentNode::Ending* ending,
+                               LossCause cause);
   Kind LoseGap(SequenceNumber last);
   Kind Fail(absl::Status status);
   Identity CheckHeader();
   void Start();
   void Refresh(SequenceNumber fresh_up_to);
-  void NextSegment();
+  void NextSegment(const SegmentNode::Ending& ending);
 
   Directory& directory_;
   const LogId log_id_;

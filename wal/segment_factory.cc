@@ -21,6 +21,21 @@ constexpr uint64_t kRaiseAhead = 16;
 
 constexpr uint64_t kZeroChunkBytes = uint64_t{256} << 10;
 
+// No record is in a file that could not be made: once there is room for it, it can be.
+absl::Status MakingError(absl::Status status) {
+  switch (ErrnoOf(status)) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return Passing(std::move(status));
+    default:
+      return status;
+  }
+}
+
 }  // namespace
 
 SegmentFactory::SegmentFactory(Directory& directory, SuperblockFile& superblock,
@@ -48,6 +63,17 @@ absl::StatusOr<uint64_t> SegmentFactory::DrawNumber() {
 }
 
 absl::StatusOr<PreparedSegment> SegmentFactory::Create(uint64_t file_bytes, Fill fill) {
+  absl::Status error;
+  absl::StatusOr<PreparedSegment> segment = TryCreate(file_bytes, fill, &error);
+  // Nothing is in a file whose making failed, and the next one has other blocks.
+  if (!error.ok() && !IsPassing(error)) segment = TryCreate(file_bytes, fill, &error);
+  return segment;
+}
+
+// `file_error`: if it is this file, and not the directory or the superblock, that failed.
+absl::StatusOr<PreparedSegment> SegmentFactory::TryCreate(uint64_t file_bytes, Fill fill,
+                                                          absl::Status* file_error) {
+  *file_error = absl::OkStatus();
   absl::StatusOr<uint64_t> number = DrawNumber();
   if (!number.ok()) return number.status();
   const std::string name = SegmentName(*number);
@@ -55,12 +81,14 @@ absl::StatusOr<PreparedSegment> SegmentFactory::Create(uint64_t file_bytes, Fill
   segment.number = *number;
   segment.file_bytes = file_bytes;
   const IoResult opened = OpenFile(directory_, name, OpenMode::kCreateExclusive, &segment.file);
-  if (opened < 0) return IoError("create", name, opened);
+  if (opened < 0) return MakingError(IoError("create", name, opened));
   absl::Cleanup remove = [this, &name] { Remove(name).IgnoreError(); };
 
   absl::Status status = Fillup(*segment.file, name, file_bytes, fill);
   if (status.ok()) status = WritePreparedHeaders(*segment.file, name, *number, file_bytes);
-  if (status.ok()) status = SyncDirectoryEntries();
+  // The file goes again, whatever of it was written.
+  if (!status.ok()) return *file_error = MakingError(std::move(status));
+  status = SyncDirectoryEntries();
   if (!status.ok()) return status;
   std::move(remove).Cancel();
   return segment;

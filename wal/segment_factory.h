@@ -39,7 +39,9 @@ class SegmentFactory {
   SegmentFactory(Directory& directory, SuperblockFile& superblock, const LogId& log_id,
                  uint64_t next_number);
 
-  // A new file of `file_bytes`. On error nothing is left behind.
+  // A new file of `file_bytes`. On error nothing is left behind. A write or sync of it that
+  // fails is tried once more with another file. IsPassing() holds for want of space, of
+  // descriptors, or of memory.
   absl::StatusOr<PreparedSegment> Create(uint64_t file_bytes, Fill fill);
 
   // Turns the file of segment `old_number`, which nobody may read any more, into
@@ -52,6 +54,8 @@ class SegmentFactory {
   absl::Status SyncDirectoryEntries();
 
  private:
+  absl::StatusOr<PreparedSegment> TryCreate(uint64_t file_bytes, Fill fill,
+                                            absl::Status* file_error);
   absl::StatusOr<uint64_t> DrawNumber();
   static absl::Status Fillup(File& file, const std::string& name, uint64_t file_bytes, Fill fill);
   absl::Status WritePreparedHeaders(File& file, const std::string& name, uint64_t number,

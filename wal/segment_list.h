@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <forward_list>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -18,7 +19,18 @@ class SegmentNode {
  public:
   // Tells the nodes apart that stand for the same use of the same file: a
   // truncation makes those of the segments that it keeps anew.
-  struct FileUse {};
+  struct FileUse {
+    // False once a write to the file, or a sync, has failed: it may be read, and is never
+    // written again. Set by the writer, before it gives the node back.
+    bool may_be_recycled = true;
+  };
+
+  // Where a segment ends, and what follows.
+  struct Ending {
+    uint64_t end = 0;         // of its frames
+    SequenceNumber last = 0;  // its last record; first_sequence - 1 if it holds none
+    std::shared_ptr<SegmentNode> next;
+  };
 
   SegmentNode(uint64_t number, uint64_t incarnation, SequenceNumber first_sequence)
       : SegmentNode(number, incarnation, first_sequence, std::make_shared<FileUse>()) {}
@@ -36,19 +48,20 @@ class SegmentNode {
   // own count, and not taken where the count reads 1: that reading orders nothing
   // after what the last other holder did.
   ~SegmentNode() {
-    static thread_local constinit std::shared_ptr<SegmentNode>* next_to_give_up = nullptr;
-    if (next_to_give_up != nullptr) {
-      *next_to_give_up = std::move(next_);
+    static thread_local constinit std::vector<std::shared_ptr<SegmentNode>>* to_give_up = nullptr;
+    if (to_give_up != nullptr) {
+      for (Ending& ending : endings_) to_give_up->push_back(std::move(ending.next));
       return;
     }
-    std::shared_ptr<SegmentNode> node = std::move(next_);
-    std::shared_ptr<SegmentNode> after;
-    next_to_give_up = &after;
-    while (node != nullptr) {
+    std::vector<std::shared_ptr<SegmentNode>> nodes;
+    for (Ending& ending : endings_) nodes.push_back(std::move(ending.next));
+    to_give_up = &nodes;
+    while (!nodes.empty()) {
+      std::shared_ptr<SegmentNode> node = std::move(nodes.back());
+      nodes.pop_back();
       node.reset();
-      node = std::move(after);
     }
-    next_to_give_up = nullptr;
+    to_give_up = nullptr;
   }
 
   const uint64_t number;
@@ -59,21 +72,28 @@ class SegmentNode {
   const std::shared_ptr<FileUse> file_use;
 
   // Ends the segment: its frames end at `end` with `last` (first_sequence - 1 if
-  // it holds no record), and `next` follows. Called once, by the writer.
+  // it holds no record), and `next` follows. Called by the writer: when the next segment is
+  // begun, and again if the log fails over to another one that takes records from this one,
+  // with a lower end then.
   void Seal(uint64_t end, SequenceNumber last, std::shared_ptr<SegmentNode> next) {
-    end_ = end;
-    last_ = last;
-    next_ = std::move(next);
-    // release: publishes end_, last_ and next_; pairs with the acquire in sealed().
-    sealed_.store(true, std::memory_order_release);
+    endings_.push_front({end, last, std::move(next)});
+    // release: publishes what it points to, which never changes; pairs with the acquire in
+    // ending().
+    ending_.store(&endings_.front(), std::memory_order_release);
   }
 
-  // Once true, the three below are final.
-  bool sealed() const {
+  // Null while the segment is written to. What it points to is of one moment, and lives as long
+  // as the node; a reader that finds damage looks whether there is another one meanwhile.
+  const Ending* ending() const {
     // acquire: pairs with the release in Seal().
-    return sealed_.load(std::memory_order_acquire);
+    return ending_.load(std::memory_order_acquire);
   }
-  uint64_t end() const { return end_; }
+  bool sealed() const { return ending() != nullptr; }
+  // Of a sealed one; end() is 0 of another.
+  uint64_t end() const {
+    const Ending* ending = this->ending();
+    return ending != nullptr ? ending->end : 0;
+  }
 
   // Where the durable frames of an unsealed segment end, as far as known; for statistics.
   void PublishDurableEnd(uint64_t end) {
@@ -85,14 +105,12 @@ class SegmentNode {
     return durable_end_.load(std::memory_order_relaxed);
   }
 
-  SequenceNumber last_sequence() const { return last_; }
-  const std::shared_ptr<SegmentNode>& next() const { return next_; }
+  SequenceNumber last_sequence() const { return ending()->last; }
+  const std::shared_ptr<SegmentNode>& next() const { return ending()->next; }
 
  private:
-  uint64_t end_ = 0;
-  SequenceNumber last_ = 0;
-  std::shared_ptr<SegmentNode> next_;
-  std::atomic<bool> sealed_{false};
+  std::forward_list<Ending> endings_;  // the newest first
+  std::atomic<const Ending*> ending_{nullptr};
   std::atomic<uint64_t> durable_end_{0};
 };
 

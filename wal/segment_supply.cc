@@ -39,9 +39,12 @@ absl::StatusOr<PreparedSegment> RetiredSegments::Prepare(SegmentFactory& factory
     // last reader gave up its pointer, after its last read of the file.
     std::atomic_thread_fence(std::memory_order_acquire);
     const uint64_t number = waiting_.front()->number;
+    const bool may_be_recycled = waiting_.front()->file_use->may_be_recycled;
     waiting_.pop_front();
-    absl::StatusOr<PreparedSegment> recycled = factory.Recycle(number, file_bytes);
-    if (recycled.ok()) return recycled;
+    if (may_be_recycled) {
+      absl::StatusOr<PreparedSegment> recycled = factory.Recycle(number, file_bytes);
+      if (recycled.ok()) return recycled;
+    }
     factory.Remove(SegmentName(number)).IgnoreError();
   }
   return factory.Create(file_bytes, fill);

@@ -1,7 +1,6 @@
 #include "wal/segment_writer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <utility>
 
@@ -13,14 +12,13 @@
 namespace millrace {
 namespace {
 
-// Bodies from this size on are written from where they are: below it a copy
-// costs less than one more entry in the kernel's list of pieces.
-constexpr uint64_t kReferenceBytes = 8192;
+// Memory comes in pieces that grow with use. An idle writer keeps one of the smallest.
+constexpr uint64_t kMinChunkBytes = uint64_t{16} << 10;
+constexpr uint64_t kMaxChunkBytes = uint64_t{1} << 20;
 
-// What an idle writer keeps.
-constexpr uint64_t kIdleStagingBytes = uint64_t{16} << 10;
-
-constexpr std::array<char, kAlignment> kZeros = {};
+// How much of what the last sync covered is retained. Where the kernel reports a failed
+// write-back late (ext4 with data=journal), the error of the next sync is about it.
+constexpr uint64_t kMaxRetainedSyncedBytes = uint64_t{1} << 20;
 
 constexpr uint64_t kGroupFrameBytes = FrameBytes(kGroupBodyBytes);
 
@@ -31,31 +29,61 @@ SegmentWriter::SegmentWriter(PreparedSegment prepared, const SegmentHeader& head
       name_(SegmentName(header.number)),
       segment_seed_(SegmentSeed(header.log_id, header.number, header.incarnation)),
       body_seed_(BodySeed(header.log_id)),
-      file_(std::move(prepared.file)) {
+      file_(std::move(prepared.file)),
+      next_(header.first_sequence) {
+  written_.next = synced_.next = synced_begin_.next = header.first_sequence;
   WAL_CHECK_EQ(prepared.number, header.number);
   WAL_CHECK(header.state == SegmentState::kActive);
 }
 
 bool SegmentWriter::Fits(uint64_t body_bytes) const {
-  const uint64_t group = gathered_bytes_ == 0 ? kGroupFrameBytes : 0;
+  const uint64_t group = in_group_ ? 0 : kGroupFrameBytes;
   return next_offset() + group + FrameBytes(body_bytes) <= header_.capacity;
 }
 
-char* SegmentWriter::Stage(uint64_t bytes) {
-  if (staging_.size() - staged_bytes_ < bytes) {
-    staging_.resize(std::max<uint64_t>(2 * staging_.size(), staged_bytes_ + bytes + 4096));
+void SegmentWriter::BeginChunk(uint64_t bytes) {
+  // Larger only where more than one is in use at once.
+  uint64_t wanted = kMinChunkBytes;
+  if (!chunks_.empty()) wanted = chunks_.back().capacity * (chunks_.size() > 1 ? 2 : 1);
+  wanted = std::max(bytes, std::min(wanted, kMaxChunkBytes));
+  Chunk chunk;
+  if (spare_.capacity >= bytes && spare_.capacity >= wanted / 2) {
+    chunk = std::exchange(spare_, Chunk{});
+  } else {
+    chunk.bytes = std::make_unique_for_overwrite<char[]>(wanted);
+    chunk.capacity = wanted;
   }
-  return staging_.data() + staged_bytes_;
+  chunk.used = 0;
+  chunk.offset = next_offset();
+  chunks_.push_back(std::move(chunk));
+}
+
+char* SegmentWriter::Stage(uint64_t bytes) {
+  if (chunks_.empty() || chunks_.back().capacity - chunks_.back().used < bytes) BeginChunk(bytes);
+  return chunks_.back().bytes.get() + chunks_.back().used;
 }
 
 void SegmentWriter::AppendStaged(uint64_t bytes) {
-  staged_bytes_ += bytes;
+  chunks_.back().used += bytes;
   gathered_bytes_ += bytes;
-  if (!pieces_.empty() && pieces_.back().external == nullptr) {
-    pieces_.back().bytes += bytes;
-  } else {
-    pieces_.push_back({nullptr, bytes});
+}
+
+// Frames before `offset` need not be logged again. Whole groups only.
+void SegmentWriter::RetainFrom(uint64_t offset) {
+  while (groups_.size() > 1 && groups_[1].offset <= offset) groups_.pop_front();
+  ReleaseChunksBefore(retained_from().offset);
+}
+
+void SegmentWriter::ReleaseChunksBefore(uint64_t offset) {
+  size_t released = 0;
+  // The last one may still have room.
+  while (released + 1 < chunks_.size() && chunks_[released].end() <= offset) ++released;
+  if (released == 0) return;
+  Chunk& newest = chunks_[released - 1];
+  if (newest.capacity <= kMaxChunkBytes && newest.capacity > spare_.capacity) {
+    spare_ = std::move(newest);
   }
+  chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(released));
 }
 
 void SegmentWriter::AddControl(FrameType type, SequenceNumber next, uint32_t body_bytes,
@@ -72,14 +100,18 @@ void SegmentWriter::AddControl(FrameType type, SequenceNumber next, uint32_t bod
   AppendStaged(bytes);
 }
 
+void SegmentWriter::AddGroup(SequenceNumber next, const GroupBody& group) {
+  groups_.push_back({next_offset(), next, digest_});
+  in_group_ = true;
+  char body[kGroupBodyBytes];
+  EncodeGroupBody(group, body);
+  AddControl(FrameType::kGroup, next, kGroupBodyBytes, body);
+}
+
 void SegmentWriter::Add(const PendingFrame& frame, SequenceNumber sequence,
                         const GroupBody& group) {
   WAL_CHECK(Fits(frame.body.size()));
-  if (gathered_bytes_ == 0) {
-    char body[kGroupBodyBytes];
-    EncodeGroupBody(group, body);
-    AddControl(FrameType::kGroup, sequence, kGroupBodyBytes, body);
-  }
+  if (!in_group_) AddGroup(sequence, group);
   FrameHeader header;
   header.sequence = sequence;
   header.body_bytes = static_cast<uint32_t>(frame.body.size());
@@ -89,22 +121,14 @@ void SegmentWriter::Add(const PendingFrame& frame, SequenceNumber sequence,
   header.body_checksum = frame.body_checksum;
 
   const uint64_t bytes = FrameBytes(frame.body.size());
-  const bool by_reference = frame.body.size() >= kReferenceBytes;
-  char* out = Stage(by_reference ? kFrameHeaderBytes : bytes);
+  char* out = Stage(bytes);
   EncodeFrameHeader(header, segment_seed_, next_offset(), out);
   digest_ = FrameDigest(digest_, out);
-  const uint64_t padding = bytes - kFrameHeaderBytes - frame.body.size();
-  if (!by_reference) {
-    char* body = out + kFrameHeaderBytes;
-    if (!frame.body.empty()) std::memcpy(body, frame.body.data(), frame.body.size());
-    std::memset(body + frame.body.size(), 0, padding);
-    AppendStaged(bytes);
-    return;
-  }
-  AppendStaged(kFrameHeaderBytes);
-  pieces_.push_back({frame.body.data(), frame.body.size()});
-  if (padding > 0) pieces_.push_back({kZeros.data(), padding});
-  gathered_bytes_ += frame.body.size() + padding;
+  char* body = out + kFrameHeaderBytes;
+  if (!frame.body.empty()) std::memcpy(body, frame.body.data(), frame.body.size());
+  std::memset(body + frame.body.size(), 0, bytes - kFrameHeaderBytes - frame.body.size());
+  AppendStaged(bytes);
+  next_ = sequence + frame.count;
 }
 
 void SegmentWriter::AddMark(SequenceNumber next, const GroupBody& group) {
@@ -150,11 +174,30 @@ absl::Status SegmentWriter::Finish(SequenceNumber next, const GroupBody& group) 
   return Sync();
 }
 
+void SegmentWriter::AppendGathered(std::vector<std::string_view>* pieces) const {
+  if (gathered_bytes_ == 0) return;
+  size_t first = chunks_.size() - 1;
+  while (chunks_[first].offset > offset_) --first;
+  for (size_t i = first; i < chunks_.size(); ++i) {
+    const Chunk& chunk = chunks_[i];
+    const uint64_t skip = std::max(offset_, chunk.offset) - chunk.offset;
+    if (skip < chunk.used) pieces->emplace_back(chunk.bytes.get() + skip, chunk.used - skip);
+  }
+}
+
+// For good: the next sync of this file would return 0 for pages that the kernel has dropped.
+absl::Status SegmentWriter::GiveUp(absl::Status status) {
+  status_ = std::move(status);
+  return status_;
+}
+
 absl::Status SegmentWriter::Write() {
   if (!status_.ok()) return status_;
   if (gathered_bytes_ == 0 && header_written_) return absl::OkStatus();
   std::vector<char> blocks;
   views_.clear();
+  // A header comes in front of the first frames, or alone, if those were written ahead of it.
+  const bool ahead = !header_written_ && offset_ != kFramesOffset;
   uint64_t write_offset = offset_;
   if (!header_written_) {
     blocks.resize(kFramesOffset);
@@ -166,15 +209,18 @@ absl::Status SegmentWriter::Write() {
     views_.emplace_back(blocks.data(), blocks.size());
     write_offset = 0;
   }
-  const char* staged = staging_.data();
-  for (const Piece& piece : pieces_) {
-    views_.emplace_back(piece.external != nullptr ? piece.external : staged, piece.bytes);
-    if (piece.external == nullptr) staged += piece.bytes;
+  if (!ahead) AppendGathered(&views_);
+  WriteOutcome outcome = WriteFully(*file_, write_offset, views_);
+  if (ahead && outcome.error >= 0) {
+    views_.clear();
+    AppendGathered(&views_);
+    write_offset = offset_;
+    outcome = WriteFully(*file_, write_offset, views_);
   }
-  const WriteOutcome outcome = WriteFully(*file_, write_offset, views_);
   if (outcome.error < 0) {
-    status_ = IoErrorAt("write", name_, write_offset + outcome.written, outcome.error);
-    return status_;
+    absl::Status status = IoErrorAt("write", name_, write_offset + outcome.written, outcome.error);
+    // The bytes stay gathered, and are the same when they are written again.
+    return IsOutOfSpace(outcome.error) ? Passing(std::move(status)) : GiveUp(std::move(status));
   }
   const uint64_t bytes = blocks.size() + gathered_bytes_;
   header_written_ = true;
@@ -182,30 +228,87 @@ absl::Status SegmentWriter::Write() {
   unsynced_bytes_ += bytes;
   written_bytes_ += bytes;
   gathered_bytes_ = 0;
-  staged_bytes_ = 0;
-  pieces_.clear();
+  in_group_ = false;
+  written_ = {offset_, next_, digest_};
   return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::WriteAheadOfHeader() {
+  if (!status_.ok()) return status_;
+  WAL_CHECK(!header_written_);
+  if (gathered_bytes_ > 0) {
+    views_.clear();
+    AppendGathered(&views_);
+    const WriteOutcome outcome = WriteFully(*file_, offset_, views_);
+    if (outcome.error < 0) {
+      absl::Status status = IoErrorAt("write", name_, offset_ + outcome.written, outcome.error);
+      return IsOutOfSpace(outcome.error) ? Passing(std::move(status)) : GiveUp(std::move(status));
+    }
+    offset_ += gathered_bytes_;
+    unsynced_bytes_ += gathered_bytes_;
+    written_bytes_ += gathered_bytes_;
+    gathered_bytes_ = 0;
+    in_group_ = false;
+    written_ = {offset_, next_, digest_};
+  }
+  return Sync();
 }
 
 absl::Status SegmentWriter::Sync() {
   if (!status_.ok()) return status_;
   if (unsynced_bytes_ == 0) return absl::OkStatus();
   const IoResult result = SyncFile(*file_);
-  if (result < 0) {
-    // For good: the next sync of this file would return 0 for pages that the
-    // kernel has dropped.
-    status_ = IoError("sync", name_, result);
-    return status_;
-  }
+  if (result < 0) return GiveUp(IoError("sync", name_, result));
   unsynced_bytes_ = 0;
+  synced_begin_ = synced_;
+  synced_ = written_;
+  const uint64_t bound = offset_ - std::min(offset_, kMaxRetainedSyncedBytes);
+  RetainFrom(std::min(std::max(synced_begin_.offset, bound), offset_ / kBlockBytes * kBlockBytes));
   return absl::OkStatus();
 }
 
+void SegmentWriter::ForgetSynced() {
+  if (gathered_bytes_ != 0 || unsynced_bytes_ != 0) return;
+  groups_.clear();
+  synced_begin_ = synced_;
+  ReleaseChunksBefore(offset_);
+}
+
 void SegmentWriter::ReleaseMemory() {
-  if (gathered_bytes_ != 0 || staging_.size() <= kIdleStagingBytes) return;
-  staging_ = std::vector<char>(kIdleStagingBytes);
-  pieces_.shrink_to_fit();
+  spare_ = Chunk{};
+  if (gathered_bytes_ != 0 || !groups_.empty()) return;
+  if (!chunks_.empty() && chunks_.back().capacity > kMinChunkBytes) chunks_.clear();
+  std::deque<Place>().swap(groups_);
   views_ = {};
+}
+
+// --- What is retained ---------------------------------------------------------------
+
+SegmentWriter::RetainedFrames::RetainedFrames(const SegmentWriter& writer)
+    : writer_(&writer), offset_(writer.retained_from().offset) {
+  const std::vector<Chunk>& chunks = writer.chunks_;
+  while (chunk_ < chunks.size() && chunks[chunk_].end() <= offset_) ++chunk_;
+}
+
+std::optional<SegmentWriter::RetainedFrame> SegmentWriter::RetainedFrames::Look() const {
+  if (chunk_ == writer_->chunks_.size() || offset_ >= writer_->next_offset()) return std::nullopt;
+  const Chunk& chunk = writer_->chunks_[chunk_];
+  WAL_CHECK_LE(chunk.offset, offset_);
+  const char* bytes = chunk.bytes.get() + (offset_ - chunk.offset);
+  RetainedFrame frame;
+  // These bytes may have lain in memory for long.
+  WAL_CHECK(DecodeFrameHeader(bytes, writer_->segment_seed_, offset_, &frame.header) ==
+            FrameStatus::kValid);
+  frame.body = std::string_view(bytes + kFrameHeaderBytes, frame.header.body_bytes);
+  return frame;
+}
+
+void SegmentWriter::RetainedFrames::Advance() {
+  const std::optional<RetainedFrame> frame = Look();
+  WAL_CHECK(frame.has_value());
+  offset_ += FrameBytes(frame->header.body_bytes);
+  const std::vector<Chunk>& chunks = writer_->chunks_;
+  while (chunk_ < chunks.size() && chunks[chunk_].end() <= offset_) ++chunk_;
 }
 
 }  // namespace millrace

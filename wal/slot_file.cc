@@ -141,7 +141,8 @@ absl::Status SlotFile::WriteSlot(int slot, SlotEncoder encode) {
       WriteFully(*file_, offset, std::string_view(bytes.data(), bytes.size()));
   if (outcome.error < 0) {
     absl::Status status = IoErrorAt("write", name_, offset, outcome.error);
-    if (!IsOutOfSpace(outcome.error)) failed_ = status;
+    if (IsOutOfSpace(outcome.error)) return Passing(std::move(status));
+    failed_ = status;
     return status;
   }
   if (const IoResult synced = SyncFile(*file_); synced < 0) {

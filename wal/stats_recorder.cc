@@ -32,6 +32,7 @@ void StatsRecorder::Publish(const Levels& levels) {
   levels_.bytes_written.store(levels.bytes_written, std::memory_order_relaxed);
   levels_.rotations.store(levels.rotations, std::memory_order_relaxed);
   levels_.recycled_segments.store(levels.recycled_segments, std::memory_order_relaxed);
+  levels_.fail_overs.store(levels.fail_overs, std::memory_order_relaxed);
   // relaxed, all: as above.
   levels_.unsynced_records.store(levels.unsynced_records, std::memory_order_relaxed);
   levels_.unsynced_bytes.store(levels.unsynced_bytes, std::memory_order_relaxed);
@@ -46,6 +47,7 @@ void StatsRecorder::Fill(Deadline now, LogStats* stats) const {
   stats->bytes_written = levels_.bytes_written.load(std::memory_order_relaxed);
   stats->rotations = levels_.rotations.load(std::memory_order_relaxed);
   stats->recycled_segments = levels_.recycled_segments.load(std::memory_order_relaxed);
+  stats->fail_overs = levels_.fail_overs.load(std::memory_order_relaxed);
   // relaxed, all: as above.
   stats->unsynced_records = levels_.unsynced_records.load(std::memory_order_relaxed);
   stats->unsynced_bytes = levels_.unsynced_bytes.load(std::memory_order_relaxed);

@@ -32,6 +32,7 @@ class StatsRecorder {
     uint64_t bytes_written = 0;
     uint64_t rotations = 0;
     uint64_t recycled_segments = 0;
+    uint64_t fail_overs = 0;
     uint64_t unsynced_records = 0;
     uint64_t unsynced_bytes = 0;
     uint64_t active_bytes = 0;  // of the segment that is written to
@@ -79,6 +80,7 @@ class StatsRecorder {
     std::atomic<uint64_t> bytes_written{0};
     std::atomic<uint64_t> rotations{0};
     std::atomic<uint64_t> recycled_segments{0};
+    std::atomic<uint64_t> fail_overs{0};
     std::atomic<uint64_t> unsynced_records{0};
     std::atomic<uint64_t> unsynced_bytes{0};
     std::atomic<uint64_t> active_bytes{0};

@@ -82,6 +82,23 @@ Predecessor WalCore::ActiveAsPredecessor() const {
   return predecessor;
 }
 
+// Begins a segment of `file_bytes`, or where there is no space for that of `needed` at least, and
+// returns the one before it. On error nothing is changed.
+absl::StatusOr<std::unique_ptr<SegmentWriter>> WalCore::BeginNext(const SegmentStart& start,
+                                                                  uint64_t file_bytes,
+                                                                  uint64_t needed, Fill fill) {
+  std::unique_ptr<SegmentWriter> old = std::move(active_);
+  absl::Status status = BeginSegment(start, file_bytes, fill);
+  const uint64_t least = std::max(needed, kFramesOffset + options_.initial_segment_bytes);
+  if (IsPassing(status) && least < file_bytes) status = BeginSegment(start, least, fill);
+  if (!status.ok()) {
+    active_ = std::move(old);
+    return status;
+  }
+  counters_.bytes_written += old->written_bytes();
+  return old;
+}
+
 absl::Status WalCore::Rotate(uint64_t body_bytes) {
   absl::Status status = Write();
   // The chain must not name what a power cut may still take away: if any of it
@@ -90,23 +107,19 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
   if (!status.ok()) return status;
 
   const uint64_t needed = kFramesOffset + kGroupFrameBytes + FrameBytes(body_bytes);
-  const uint64_t file_bytes = std::max(NextFileBytes(), needed);
   const SegmentStart start{epoch_, next_, last_durable_, ActiveAsPredecessor()};
   std::shared_ptr<SegmentNode> old_node = active_node_;
   // By the groups of the segment that ends: the new one has none yet.
   const Fill fill = NextFill();
-  std::unique_ptr<SegmentWriter> old = std::move(active_);
-  const uint64_t old_end = old->end();
-  status = BeginSegment(start, file_bytes, fill);
-  if (!status.ok()) {
-    active_ = std::move(old);
-    return Fail(std::move(status));
-  }
-  counters_.bytes_written += old->written_bytes();
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> old =
+      BeginNext(start, std::max(NextFileBytes(), needed), needed, fill);
+  if (IsPassing(old.status())) return old.status();
+  if (!old.ok()) return fail_over_ != nullptr ? FailForGood(old.status()) : Fail(old.status());
+  const uint64_t old_end = (*old)->end();
   if (observer_ != nullptr) {
-    observer_->Rotated(old->header().number, old->header().first_sequence, old_end);
+    observer_->Rotated((*old)->header().number, (*old)->header().first_sequence, old_end);
   }
-  if (old->unsynced_bytes() > 0) unsynced_segments_.push_back(std::move(old));
+  if ((*old)->unsynced_bytes() > 0) unsynced_segments_.push_back({std::move(*old), old_node});
   old_node->Seal(old_end, next_ - 1, active_node_);
   ++counters_.rotations;
   supply_->Expect(NextFileBytes(), fill);
@@ -116,6 +129,7 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
 absl::StatusOr<SequenceNumber> WalCore::Add(const PendingFrame& frame) {
   WAL_CHECK(!closed_);
   if (!status_.ok()) return status_;
+  if (absl::Status status = ContinueFailOver(); !status.ok()) return status;
   WAL_CHECK_LE(frame.body.size(), MaxBodyBytes(options_));
   if (next_ + frame.count - 1 > kMaxSequence) {
     return Fail(absl::OutOfRangeError(absl::StrCat("sequence numbers are used up: ", frame.count,
@@ -140,20 +154,24 @@ GroupBody WalCore::Group() const {
   group.incarnation = active_->header().incarnation;
   group.epoch = epoch_;
   group.time_ns = now_ns_;
-  group.mark = last_durable_;
+  // Records that are logged again may be durable already, elsewhere.
+  group.mark = std::min(last_durable_, next_ - 1);
   group.first_retained = first_retained_;
   return group;
 }
 
 absl::Status WalCore::Write() {
   if (!status_.ok()) return status_;
+  if (absl::Status status = ContinueFailOver(); !status.ok()) return status;
   if (active_->gathered_bytes() == 0) return absl::OkStatus();
   const uint64_t bytes = active_->gathered_bytes();
   if (observer_ != nullptr) observer_->WriteBegins();
   absl::Status status = active_->Write();
-  if (!status.ok()) return Fail(std::move(status));
-  if (observer_ != nullptr) observer_->WriteEnded(next_ - 1 - last_written_, bytes);
-  last_written_ = next_ - 1;
+  if (!status.ok()) return MendOrFail(std::move(status));
+  const SequenceNumber last = active_->written_next() - 1;
+  const uint64_t records = last - std::min(last, last_written_);
+  if (observer_ != nullptr) observer_->WriteEnded(records, bytes);
+  last_written_ = std::max(last_written_, last);
   ++counters_.groups;
   ++segment_groups_;
   return absl::OkStatus();
@@ -169,22 +187,23 @@ absl::Status WalCore::SyncSegment(SegmentWriter& segment, SyncReason reason) {
   return status;
 }
 
-absl::Status WalCore::SyncRetired(SyncReason reason) {
-  // Oldest first, so that what is durable is a prefix at every moment.
-  for (std::unique_ptr<SegmentWriter>& segment : unsynced_segments_) {
-    absl::Status status = SyncSegment(*segment, reason);
+// Oldest first, so that what is durable is a prefix at every moment.
+absl::Status WalCore::SyncAll(SyncReason reason) {
+  while (!unsynced_segments_.empty()) {
+    absl::Status status = SyncSegment(*unsynced_segments_.front().writer, reason);
     if (!status.ok()) return status;
+    unsynced_segments_.erase(unsynced_segments_.begin());
   }
-  unsynced_segments_.clear();
-  return absl::OkStatus();
+  return active_->unsynced_bytes() > 0 ? SyncSegment(*active_, reason) : absl::OkStatus();
 }
 
 absl::Status WalCore::Sync(SyncReason reason) {
   if (!status_.ok()) return status_;
-  absl::Status status = SyncRetired(reason);
-  if (status.ok() && active_->unsynced_bytes() > 0) status = SyncSegment(*active_, reason);
-  if (!status.ok()) return Fail(std::move(status));
-  last_durable_ = last_written_;
+  absl::Status status = ContinueFailOver();
+  if (!status.ok()) return status;
+  status = SyncAll(reason);
+  if (!status.ok()) return MendOrFail(std::move(status));
+  last_durable_ = std::max(last_durable_, active_->written_next() - 1);
   active_node_->PublishDurableEnd(active_->end());
   if (active_->gathered_bytes() == 0) durable_wanted_ = false;
   return absl::OkStatus();
@@ -192,7 +211,7 @@ absl::Status WalCore::Sync(SyncReason reason) {
 
 uint64_t WalCore::unsynced_bytes() const {
   uint64_t bytes = active_->unsynced_bytes();
-  for (const auto& segment : unsynced_segments_) bytes += segment->unsynced_bytes();
+  for (const OpenSegment& segment : unsynced_segments_) bytes += segment.writer->unsynced_bytes();
   return bytes;
 }
 
@@ -203,18 +222,29 @@ bool WalCore::NeedsIdleMark() const {
 absl::Status WalCore::WriteIdleMark() {
   WAL_CHECK(!closed_);
   if (!status_.ok()) return status_;
+  absl::Status status = ContinueFailOver();
+  if (!status.ok()) return status;
+  if (NeedsIdleMark()) status = WriteMark();
+  if (!status.ok()) return status;
   active_->ReleaseMemory();
-  if (!NeedsIdleMark()) return absl::OkStatus();
+  return absl::OkStatus();
+}
+
+absl::Status WalCore::WriteMark() {
   // In another block than the last group, which one bad sector must not take
   // together with the proof that it had been durable.
-  if (active_->PadToBlock(next_, kGroupFrameBytes, SegmentWriter::Room::kWithinCapacity)) {
-    active_->AddMark(next_, Group());
+  const bool waits = active_->gathered_bytes() > 0;  // of a call that found no space
+  if (waits || active_->PadToBlock(next_, kGroupFrameBytes, SegmentWriter::Room::kWithinCapacity)) {
+    if (!waits) active_->AddMark(next_, Group());
     absl::Status status = active_->Write();
     if (status.ok()) status = SyncSegment(*active_, SyncReason::kIdleMark);
-    if (!status.ok()) return Fail(std::move(status));
+    // Logged again, the last records need a mark again.
+    if (!status.ok()) return MendOrFail(std::move(status));
+    // The second sync that went well since they were written.
+    active_->ForgetSynced();
   } else {
     absl::Status status = superblock_->Update([this](Superblock& s) { s.mark = last_durable_; });
-    if (!status.ok()) return Fail(std::move(status));
+    if (!status.ok()) return IsPassing(status) ? status : Fail(std::move(status));
   }
   marked_ = last_durable_;
   return absl::OkStatus();
@@ -224,7 +254,9 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
   WAL_CHECK(!closed_);
   absl::Status status = Write();
   if (status.ok()) status = Sync(SyncReason::kTrim);
-  if (!status.ok()) return status;
+  // What is trimmed is durable, and makes room.
+  const bool has_space = !IsPassing(status);
+  if (!status.ok() && has_space) return status;
   std::shared_ptr<SegmentNode> node = segments_->First();
   while (node->sealed() && node->last_sequence() < first_to_keep) node = node->next();
   if (node == segments_->First()) return absl::OkStatus();
@@ -232,23 +264,31 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
 
   // Said in the log before any file goes: a missing segment below a durable
   // first_retained is no loss.
-  if (!active_->Fits(kGroupBodyBytes)) status = Rotate(kGroupBodyBytes);
-  if (!status.ok()) return status;
-  active_->AddMark(next_, Group());
-  status = active_->Write();
-  if (status.ok()) status = SyncSegment(*active_, SyncReason::kTrim);
-  if (status.ok()) {
-    status = superblock_->Update([this](Superblock& s) {
-      s.first_retained = first_retained_;
-      s.mark = last_durable_;
-    });
+  if (has_space) {
+    status = SayFirstRetained();
+    if (!status.ok() && !IsPassing(status)) return status;
   }
-  if (!status.ok()) return Fail(std::move(status));
+  status = superblock_->Update([this](Superblock& s) {
+    s.first_retained = first_retained_;
+    s.mark = last_durable_;
+  });
+  if (!status.ok()) return IsPassing(status) ? status : Fail(std::move(status));
   for (std::shared_ptr<SegmentNode>& dropped : segments_->DropBefore(first_retained_)) {
     below_ = {dropped->number, dropped->incarnation, dropped->last_sequence(), dropped->end(), 0};
     trimmed_.push_back(std::move(dropped));
   }
   return absl::OkStatus();
+}
+
+absl::Status WalCore::SayFirstRetained() {
+  if (!active_->Fits(kGroupBodyBytes)) {
+    absl::Status status = Rotate(kGroupBodyBytes);
+    if (!status.ok()) return status;
+  }
+  active_->AddMark(next_, Group());
+  absl::Status status = active_->Write();
+  if (status.ok()) status = SyncSegment(*active_, SyncReason::kTrim);
+  return status.ok() ? status : MendOrFail(std::move(status));
 }
 
 void WalCore::ReleaseTrimmed() {
@@ -259,20 +299,29 @@ absl::Status WalCore::Close() {
   if (closed_) return status_;
   absl::Status status = Write();
   if (status.ok()) status = Sync(SyncReason::kClose);
-  if (status.ok()) {
-    status = active_->Finish(next_, Group());
-    if (status.ok()) {
-      status = superblock_->Update([this](Superblock& s) {
-        s.mark = last_durable_;
-        s.clean = true;
-      });
-    }
-    if (!status.ok()) Fail(std::move(status)).IgnoreError();
-  }
+  if (status.ok()) status = TryFinish();
+  if (!status.ok()) Fail(std::move(status)).IgnoreError();
+  if (status_.ok()) RemoveSuperseded();
   supply_->Detach();
   lock_.reset();
   closed_ = true;
   return status_;
+}
+
+absl::Status WalCore::TryFinish() {
+  absl::Status status = active_->Finish(next_, Group());
+  if (!status.ok() && !IsPassing(status)) {
+    // The sync may have told of an older write. Once: then there is a segment without a past.
+    status = MendOrFail(std::move(status));
+    if (status.ok()) status = active_->Finish(next_, Group());
+    if (!status.ok() && !IsPassing(status)) return status;
+  }
+  const bool clean = status.ok();
+  status = superblock_->Update([this, clean](Superblock& s) {
+    s.mark = last_durable_;
+    s.clean = clean;
+  });
+  return IsPassing(status) ? absl::OkStatus() : status;
 }
 
 absl::Status WalCore::Fail(absl::Status status) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct CoreCounters {
   uint64_t bytes_written = 0;
   uint64_t rotations = 0;
   uint64_t recycled_segments = 0;
+  uint64_t fail_overs = 0;
 };
 
 // The log without threads, clock or globals: gives numbers, frames, writes,
@@ -39,8 +41,13 @@ struct CoreCounters {
 // The life of a record: Add gathers it and gives it its number; Write hands what
 // is gathered to the file system; Sync makes what is written durable.
 //
-// After the first failed write or sync, every later call returns that error and
-// nothing more is acknowledged.
+// After a failed write or sync the file is given up, and the log fails over: what may not be
+// durable is logged again, with the same numbers, in a segment whose header ends the failed one
+// before it, and synced; the call then succeeds. If that fails too, every later call returns the
+// first error and nothing more is acknowledged.
+//
+// An error for which IsPassing() holds (want of space) changed nothing: the same call can be made
+// again, and goes on. Until it has succeeded only TrimBefore, and Close, may be called otherwise.
 //
 // Not thread-safe, but for segments(), which readers share.
 class WalCore {
@@ -68,9 +75,8 @@ class WalCore {
   // The wall clock for groups to come, in ns since the Unix epoch.
   void SetTime(int64_t now_ns) { now_ns_ = now_ns; }
 
-  // Gathers `frame` and returns the number of its first record. Writes what was
+  // Gathers a copy of `frame` and returns the number of its first record. Writes what was
   // gathered before, and goes on to the next segment, if it does not fit.
-  // `frame.body` must stay valid until the next Write has returned.
   absl::StatusOr<SequenceNumber> Add(const PendingFrame& frame);
 
   // Writes what is gathered; last_written() then covers it.
@@ -88,7 +94,8 @@ class WalCore {
 
   // Gives up whole segments that hold only records below `first_to_keep`:
   // first_retained() says durably how far that went. Their files stay until
-  // ReleaseTrimmed, so that readers can be told before any goes.
+  // ReleaseTrimmed, so that readers can be told before any goes. Without space for
+  // more it says so in the superblock alone.
   absl::Status TrimBefore(SequenceNumber first_to_keep);
   // Drops the records after `last_to_keep`, durably: next_sequence() is then
   // `last_to_keep` + 1, and epoch() one more. Their files stay until ReleaseTrimmed, so
@@ -102,7 +109,9 @@ class WalCore {
   void ReleaseTrimmed();
 
   // Writes and syncs everything and notes on disk that the log was closed in
-  // order. Nothing may be called afterwards but the observers.
+  // order. Nothing may be called afterwards but the observers. Where there is no space for the
+  // note, the next open recovers, and loses nothing; where there is none for records, they fail
+  // with that error.
   absl::Status Close();
 
   SequenceNumber next_sequence() const { return next_; }
@@ -145,9 +154,25 @@ class WalCore {
   absl::Status BeginChain(const RecoveredLog& recovered);
   absl::Status TidyUp(const RecoveredLog& recovered);
   absl::Status BeginSegment(const SegmentStart& start, uint64_t file_bytes, Fill fill);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> BeginNext(const SegmentStart& start,
+                                                           uint64_t file_bytes, uint64_t needed,
+                                                           Fill fill);
   absl::Status Rotate(uint64_t body_bytes);
-  absl::Status SyncRetired(SyncReason reason);
+  absl::Status SyncAll(SyncReason reason);
   absl::Status SyncSegment(SegmentWriter& segment, SyncReason reason);
+  absl::Status WriteMark();
+  absl::Status SayFirstRetained();
+  absl::Status TryFinish();
+
+  absl::Status MendOrFail(absl::Status status);
+  absl::Status FailForGood(const absl::Status& status);
+  absl::Status ContinueFailOver();
+  absl::Status BeginFresh();
+  absl::Status LogAgain();
+  absl::Status BeginHeader();
+  absl::Status LogFrameAgain(const SegmentWriter::RetainedFrame& frame);
+  void AdoptFresh();
+  void RemoveSuperseded();
   absl::StatusOr<Predecessor> EndAfter(const std::shared_ptr<SegmentNode>& node,
                                        SequenceNumber last_to_keep);
   absl::Status BeginEpoch(const Predecessor& predecessor, SequenceNumber last_to_keep);
@@ -182,6 +207,27 @@ class WalCore {
   SequenceNumber first_retained_ = 1;
   SequenceNumber marked_ = 0;  // the highest mark that is durable on disk
 
+  // A segment that is written, or waits to be synced, and how readers see it.
+  struct OpenSegment {
+    std::unique_ptr<SegmentWriter> writer;
+    std::shared_ptr<SegmentNode> node;
+  };
+  // Under way from a failed write or sync until what it concerns is durable elsewhere.
+  struct FailOver {
+    absl::Status cause;
+    bool running = false;
+    std::vector<OpenSegment> failed;     // oldest first; all that may not be durable is in them
+    SegmentWriter::Place from;           // in the first: what is logged again
+    SequenceNumber next = 1;             // as it was, and is to be
+    int64_t now_ns = 0;                  // likewise
+    std::shared_ptr<SegmentNode> fresh;  // the first new segment; null: not begun yet
+    bool header_due = false;             // of it: held back until what was acknowledged is synced
+    // Where logging again stands.
+    size_t segment = 0;
+    std::optional<SegmentWriter::RetainedFrames> frames;
+    bool group_begins = false;  // with the next record
+  };
+
   std::unique_ptr<SegmentWriter> active_;
   std::shared_ptr<SegmentNode> active_node_;
   std::shared_ptr<SegmentList> segments_;
@@ -190,7 +236,11 @@ class WalCore {
   // Trimmed or dropped, and not yet released.
   std::vector<std::shared_ptr<SegmentNode>> trimmed_;
   // Rotated away from before all their bytes were synced, oldest first.
-  std::vector<std::unique_ptr<SegmentWriter>> unsynced_segments_;
+  std::vector<OpenSegment> unsynced_segments_;
+  std::unique_ptr<FailOver> fail_over_;
+  // Files whose records all stand elsewhere since a fail-over. A reader of another process may
+  // not know yet.
+  std::vector<std::string> superseded_;
   bool durable_wanted_ = false;  // of what was added since the last Sync
   bool closed_ = false;
 

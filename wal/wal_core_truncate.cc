@@ -88,7 +88,7 @@ absl::Status WalCore::BeginEpoch(const Predecessor& predecessor, SequenceNumber 
   absl::Status status = BeginSegment(start, file_bytes, fill);
   if (!status.ok()) {
     active_ = std::move(old);
-    return Fail(std::move(status));
+    return IsPassing(status) ? status : Fail(std::move(status));
   }
   counters_.bytes_written += old->written_bytes();
   ++counters_.rotations;
@@ -102,6 +102,7 @@ absl::Status WalCore::BeginEpoch(const Predecessor& predecessor, SequenceNumber 
       s.epoch_base = predecessor.last_sequence;
       s.mark = last_to_keep;
     });
+    if (IsPassing(status)) status = absl::OkStatus();
   }
   if (!status.ok()) return Fail(std::move(status));
   epoch_ = start.epoch;

@@ -63,7 +63,7 @@ class Log {
 
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
-  // Closes, waiting as long as it takes.
+  // Closes, waiting as long as it takes; but not for space where the disk is full: see Close.
   ~Log();
 
   const RecoveryReport& recovery() const;
@@ -192,7 +192,8 @@ class Log {
 
   // Stops admission, writes and syncs everything accepted, wakes whoever waits,
   // and releases the directory. Idempotent, from any thread but those of callbacks
-  // and of the listener (FailedPrecondition there).
+  // and of the listener (FailedPrecondition there). While the disk is full it waits for space,
+  // up to `timeout`; the destructor does not, and what is not written then fails.
   //
   // Errors: DeadlineExceeded (not done in `timeout`: closing goes on, call
   //   again); else the first error the log met.

@@ -57,6 +57,14 @@ struct SyncPolicy {
   absl::Duration interval = absl::ZeroDuration();
 };
 
+// What an append does that comes while the disk is full. Whichever is chosen: what was accepted
+// before is held, in its order, and written once there is space, without reopening; `TrimBefore`
+// works meanwhile and makes space; a deadline (AppendOptions::timeout) holds.
+enum class WhenDiskFull : uint8_t {
+  kHold,    // it is accepted as long as the queue has room, then WhenFull decides
+  kRefuse,  // it returns ResourceExhausted at once
+};
+
 // How one log is opened. Values are checked by Log::Open, which names the field,
 // the value and the bound in its error.
 struct Options {
@@ -86,9 +94,12 @@ struct Options {
 
   SyncPolicy sync_policy;
 
+  WhenDiskFull when_disk_full = WhenDiskFull::kHold;
+
   // Bytes written but not durable at which a sync is forced, whatever the
-  // policy; bounds what has to be written again after a failed sync. 64 KiB or
-  // more.
+  // policy. They stay in memory until they are durable, to be written again, elsewhere,
+  // after a failed write or sync. 64 KiB or more. Larger: fewer forced syncs, more memory
+  // where durable appends are rare.
   uint64_t unsynced_bytes = uint64_t{256} << 20;
 
   // When nothing has been appended for this long, the writer notes on disk that

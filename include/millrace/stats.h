@@ -83,6 +83,7 @@ struct LogStats {
   uint64_t bytes_written = 0;  // to segments, headers included
   uint64_t rotations = 0;
   uint64_t recycled_segments = 0;
+  uint64_t fail_overs = 0;         // to another segment, after a failed write or sync
   uint64_t prepared_segments = 0;  // that were ready when rotation needed them
   SyncReasons sync_reasons;
 
@@ -102,6 +103,7 @@ struct LogStats {
   uint64_t producer_memory_bytes = 0;
   uint64_t unsynced_records = 0;  // written, not durable
   uint64_t unsynced_bytes = 0;
+  bool disk_full = false;  // what was accepted is held until there is space
   // No pending record has been in the queue for longer, but for what waking the writer takes.
   // Zero if none is pending.
   absl::Duration oldest_pending = absl::ZeroDuration();
