@@ -8,7 +8,6 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "wal/check.h"
-#include "wal/cursor_lag.h"
 #include "wal/deadline.h"
 #include "wal/io_status.h"
 

@@ -35,13 +35,13 @@ struct EventField {
 //   corruption         error     cursor, first, last, segment, cause  a range that a cursor met
 //   checkpoint_failed  error     cursor, error
 //   checkpoints_lost   warning   file, error                          records come again
-//   disk_full          error     error                                records are held until it is
-//   over disk_full_over     info      milliseconds                         all goes on failed_over
-//   warning   segment, fresh, first, last, error   a write or sync failed, no record data_loss_risk
-//   error     first, last, segment                 synced before in a failed file log_failed error
-//   error                                nothing more is accepted closed             info last,
-//   error                          error: empty if none events_suppressed  warning   event, count
-//   see EventListener
+//   disk_full          error     error                                records are held
+//   disk_full_over     info      milliseconds                         all goes on
+//   failed_over        warning   segment, fresh, first, last, error   nothing is lost
+//   data_loss_risk     error     first, last, segment                 synced in a failed file
+//   log_failed         error     error                                nothing more is accepted
+//   closed             info      last, error                          error: empty if none
+//   events_suppressed  warning   event, count                         see EventListener
 //
 // A name, and the meaning of its fields, never changes; names and fields may be added.
 struct Event {
