@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/log.h"
+#include "millrace/log_reader.h"
 #include "millrace/testing/sim_file_system.h"
 #include "tests/recording_listener.h"
 
@@ -221,6 +222,31 @@ TEST_F(LogDiskFullTest, CursorsReadOnThroughFailOvers) {
     EXPECT_EQ(entry->record.payload, payload);
   }
   EXPECT_GT(log_->stats().fail_overs, 10u);
+}
+
+// The records that are logged again are not shown again.
+TEST_F(LogDiskFullTest, ReadersOutsideReadOnThroughFailOvers) {
+  Open();
+  ASSERT_TRUE(log_->Append("0").ok());
+  auto reader = LogReader::Open("/log", {.file_system = &disk_}).value();
+  std::vector<std::string> shown;
+  for (int i = 1; i <= 30; ++i) {
+    if (i % 4 == 0) {
+      disk_.AddRule({.op = FileOp::kSync,
+                     .action = SimRule::Action::kLosePages,
+                     .error = EIO,
+                     .name = "*.seg"});
+    }
+    ASSERT_TRUE(log_->Append(std::to_string(i)).ok());
+    ASSERT_TRUE(reader->Refresh().ok());
+    for (auto entry = reader->Next(); entry.ok(); entry = reader->Next()) {
+      ASSERT_EQ(entry->kind, Entry::Kind::kRecord) << entry->lost.ToString();
+      shown.emplace_back(entry->record.payload);
+    }
+  }
+  ASSERT_EQ(shown.size(), 31u);
+  for (int i = 0; i <= 30; ++i) EXPECT_EQ(shown[i], std::to_string(i));
+  EXPECT_GT(log_->stats().fail_overs, 5u);
 }
 
 }  // namespace

@@ -323,6 +323,10 @@ void Committer::End() {
   wake_thread_.Stop();
   // While the log's lock is still held.
   if (parts_.shared_checkpoints != nullptr) parts_.shared_checkpoints->Close();
+  // Space for records is waited for; for the footer it is not.
+  if (!failed_) {
+    Persist([this] { return parts_.core->Sync(SyncReason::kClose); }).IgnoreError();
+  }
   // Also after a failure: it gives the directory free and writes nothing then.
   absl::Status status = parts_.core->Close();
   if (!failed_ && status.ok()) {

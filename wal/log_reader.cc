@@ -195,10 +195,14 @@ absl::Status LogReader::Refresh() {
   if (absl::Status status = s.RecoverSteadily(&report); !status.ok()) return status;
   // What was dropped since is not to be passed over when its numbers are given again. Of several
   // truncations the first segment that was begun since tells how far the lowest one reached.
-  if (s.log.epoch != epoch) next = std::min(next, s.log.epoch_base + 1);
-  for (const ChainSegment& segment : s.log.chain) {
-    const bool gives_anew = segment.number > newest && segment.first_sequence <= known;
-    if (gives_anew) next = std::min(next, segment.first_sequence);
+  // In the same epoch numbers stand in a second segment only after a fail-over, with the same
+  // records.
+  if (s.log.epoch != epoch) {
+    next = std::min(next, s.log.epoch_base + 1);
+    for (const ChainSegment& segment : s.log.chain) {
+      const bool gives_anew = segment.number > newest && segment.first_sequence <= known;
+      if (gives_anew) next = std::min(next, segment.first_sequence);
+    }
   }
   s.ReadFrom(next, position);
   return absl::OkStatus();
