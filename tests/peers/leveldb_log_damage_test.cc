@@ -35,15 +35,6 @@ class LevelDbDamageTest : public PeerLogTest {
   static std::string LostThird(LossCause cause) {
     return "1..2 lost 3..3 acknowledged " + std::string(LossCauseName(cause)) + " 4..5";
   }
-  // `text` with the causes of losses left out.
-  static std::string WithoutCause(std::string text) {
-    for (const LossCause cause : {LossCause::kChecksum, LossCause::kZeroed, LossCause::kTruncated,
-                                  LossCause::kInconsistent}) {
-      const std::string name = " " + std::string(LossCauseName(cause));
-      for (size_t at; (at = text.find(name)) != std::string::npos;) text.erase(at, name.size());
-    }
-    return text;
-  }
 };
 
 // LevelDB log_test: ReadError.
