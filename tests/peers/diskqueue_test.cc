@@ -31,7 +31,7 @@ class DiskQueueTest : public PeerLogTest {
     return *std::move(cursor);
   }
   // Takes one message and says so.
-  static SequenceNumber Take(Cursor& cursor) {
+  static SequenceNumber TakeOne(Cursor& cursor) {
     const auto entry = cursor.Next(absl::ZeroDuration());
     if (!entry.ok()) return kNoSequence;
     const SequenceNumber s =
@@ -52,7 +52,7 @@ TEST_F(DiskQueueTest, WhatIsPutIsTakenOnceAndTheDepthSaysHowMuchIsLeft) {
   EXPECT_EQ(queue->Next()->record.payload, "test");
   ASSERT_TRUE(queue->Commit(1).ok());
   EXPECT_EQ(Depth(*queue), 0u);
-  EXPECT_EQ(Take(*queue), kNoSequence);
+  EXPECT_EQ(TakeOne(*queue), kNoSequence);
 }
 
 // go-diskqueue: TestDiskQueueRoll.
@@ -62,7 +62,7 @@ TEST_F(DiskQueueTest, RollingGoesOnWithoutALossOrAnEmptyFile) {
   auto queue = OpenQueue();
   EXPECT_EQ(Depth(*queue), 10u);
   EXPECT_GE(log_->stats().rotations, 1u);
-  for (SequenceNumber s = 1; s <= 10; ++s) EXPECT_EQ(Take(*queue), s);
+  for (SequenceNumber s = 1; s <= 10; ++s) EXPECT_EQ(TakeOne(*queue), s);
   queue = nullptr;
   Close();
   for (const uint64_t number : Segments()) EXPECT_GT(BytesOf(number).size(), kFramesOffset);
@@ -81,7 +81,7 @@ TEST_F(DiskQueueTest, PeekingDoesNotAdvance) {
       EXPECT_EQ(peeked->front().record.sequence, s);
       EXPECT_EQ(Depth(*queue), 11 - s);
     }
-    EXPECT_EQ(Take(*queue), s);
+    EXPECT_EQ(TakeOne(*queue), s);
   }
   EXPECT_TRUE(queue->Peek(1)->empty());
 }
@@ -91,15 +91,15 @@ TEST_F(DiskQueueTest, EmptyingGivesTheFilesBackAndTheQueueGoesOn) {
   Open();
   auto queue = OpenQueue();
   AppendUpTo(100, 900);
-  for (int i = 0; i < 3; ++i) Take(*queue);
+  for (int i = 0; i < 3; ++i) TakeOne(*queue);
   EXPECT_EQ(Depth(*queue), 97u);
   ASSERT_TRUE(queue->Reset(101).ok());
   ASSERT_TRUE(log_->TrimBefore(101).ok());
   EXPECT_EQ(Depth(*queue), 0u);
-  EXPECT_EQ(Take(*queue), kNoSequence);
+  EXPECT_EQ(TakeOne(*queue), kNoSequence);
   AppendUpTo(200, 900);
   EXPECT_EQ(Depth(*queue), 100u);
-  for (SequenceNumber s = 101; s <= 200; ++s) ASSERT_EQ(Take(*queue), s);
+  for (SequenceNumber s = 101; s <= 200; ++s) ASSERT_EQ(TakeOne(*queue), s);
   ASSERT_TRUE(log_->TrimBefore(201).ok());
   queue = nullptr;
   Close();
@@ -112,7 +112,7 @@ TEST_F(DiskQueueTest, WhatIsTakenIsOnDiskAsOftenAsTheOptionsSay) {
   AppendUpTo(20);
   auto queue = OpenQueue(/*checkpoint_records=*/5);
   for (SequenceNumber s = 1; s <= 20; ++s) {
-    Take(*queue);
+    TakeOne(*queue);
     EXPECT_EQ(queue->checkpointed(), s / 5 * 5);
     // What a power cut leaves of it.
     const auto image = disk_.CrashImage(kSubsetImage);
@@ -142,7 +142,7 @@ TEST_F(DiskQueueTest, AnotherSegmentSizeHoldsFromTheNextOpeningOn) {
   Open();
   AppendUpTo(70, 1000);
   queue = OpenQueue();
-  for (SequenceNumber s = 1; s <= 70; ++s) ASSERT_EQ(Take(*queue), s);
+  for (SequenceNumber s = 1; s <= 70; ++s) ASSERT_EQ(TakeOne(*queue), s);
 }
 
 // go-diskqueue: TestDiskQueueTorture, ended by kills in place of Close.
@@ -235,11 +235,11 @@ TEST_F(DiskQueueTest, OldMetadataOverwritesNothing) {
   Open();
   auto queue = OpenQueue();
   AppendUpTo(10, 900);
-  for (int i = 0; i < 5; ++i) Take(*queue);
+  for (int i = 0; i < 5; ++i) TakeOne(*queue);
   const std::string old_log = *disk_.ReadFileBytes("log/LOG");
   const std::string old_cursor = *disk_.ReadFileBytes("log/queue.cursor");
   AppendUpTo(80, 900);
-  for (int i = 0; i < 50; ++i) Take(*queue);
+  for (int i = 0; i < 50; ++i) TakeOne(*queue);
   queue = nullptr;
   Close();
   disk_.WriteFileBytes("log/LOG", old_log);
@@ -248,7 +248,7 @@ TEST_F(DiskQueueTest, OldMetadataOverwritesNothing) {
   EXPECT_EQ(Append(Payload(81)), 81u);
   EXPECT_EQ(ReadByCursor("all"), "1..81");
   queue = OpenQueue();
-  const SequenceNumber next = Take(*queue);
+  const SequenceNumber next = TakeOne(*queue);
   EXPECT_GE(next, 1u);
   EXPECT_LE(next, 6u) << "taken again, never passed over";
 }
@@ -260,7 +260,7 @@ TEST_F(DiskQueueTest, ACheckpointInTheMiddleOfARecordLosesNothing) {
   segment.IdleMark();
   Put(segment);
   for (uint64_t offset = kFramesOffset; offset < segment.offset(); ++offset) {
-    const auto disk = disk_.Clone();
+    SimFileSystem& disk = Take(disk_.Clone());
     CursorSlot slot;
     slot.log_id = log_id_;
     slot.generation = 2;
@@ -271,17 +271,14 @@ TEST_F(DiskQueueTest, ACheckpointInTheMiddleOfARecordLosesNothing) {
     slot.name = "queue";
     std::string bytes(2 * kBlockBytes, '\0');
     EncodeCursorSlot(slot, 0, std::span<char, kSlotBytes>(bytes.data(), kSlotBytes));
-    disk->WriteFileBytes("log/queue.cursor", bytes);
-    options_.file_system = disk.get();
+    disk.WriteFileBytes("log/queue.cursor", bytes);
     Open();
     {
       auto queue = OpenQueue(/*checkpoint_records=*/0);
-      for (SequenceNumber s = 4; s <= 6; ++s) ASSERT_EQ(Take(*queue), s) << offset;
-      ASSERT_EQ(Take(*queue), kNoSequence);
+      for (SequenceNumber s = 4; s <= 6; ++s) ASSERT_EQ(TakeOne(*queue), s) << offset;
+      ASSERT_EQ(TakeOne(*queue), kNoSequence);
     }
-    log_ = nullptr;
   }
-  options_.file_system = &disk_;
 }
 
 // nsq issue #1033: a bad file is renamed over and over.
@@ -336,7 +333,7 @@ TEST_F(DiskQueueTest, TheDepthIsZeroWhenAllThatIsLeftWasTaken) {
   auto queue = OpenQueue();
   EXPECT_EQ(Depth(*queue), 30u) << "lost ones are still to be told";
   SequenceNumber last = 0;
-  while (const SequenceNumber s = Take(*queue)) {
+  while (const SequenceNumber s = TakeOne(*queue)) {
     EXPECT_GT(s, last);
     last = s;
     EXPECT_EQ(Depth(*queue), 30 - s);
@@ -351,8 +348,8 @@ TEST_F(DiskQueueTest, NoTemporaryFileIsLeftBehind) {
     auto queue = OpenQueue();
     auto other = log_->OpenCursor("other", {.checkpoint_records = 1}).value();
     Append(Payload(i + 1));
-    Take(*queue);
-    Take(*other);
+    TakeOne(*queue);
+    TakeOne(*other);
     if (i % 2 == 0) Kill();
     other = nullptr;
     queue = nullptr;

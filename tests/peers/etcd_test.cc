@@ -33,11 +33,10 @@ TEST_F(EtcdTest, WhatStoodBehindATornWriteNeverComesBack) {
     // The 20th is torn; of those behind it nothing is missing.
     std::string with_tear = bytes;
     with_tear.replace(torn, segment.FrameBegin(21) - torn, segment.FrameBegin(21) - torn, '\0');
-    SimFileSystem disk(SimOptions{});
+    SimFileSystem& disk = TakeFreshDisk();
     std::unique_ptr<Directory> directory;
     ASSERT_EQ(disk.OpenDirectory("log", DirectoryMode::kCreate, &directory), 0);
     WriteFile(*directory, SegmentName(1), with_tear);
-    options_.file_system = &disk;
     Open();
     ASSERT_EQ(log_->recovery().last_recovered, 19u) << torn;
     ASSERT_EQ(log_->recovery().tail_records_dropped, 20u);
@@ -49,7 +48,6 @@ TEST_F(EtcdTest, WhatStoodBehindATornWriteNeverComesBack) {
     for (SequenceNumber s = 20; s <= 23; ++s) expected_[s] = Payload(s, 60);
     log_ = nullptr;
   }
-  options_.file_system = &disk_;
 }
 
 // etcd: TestTailWriteNoSlackSpace.
@@ -71,8 +69,7 @@ TEST_F(EtcdTest, ACreationThatIsCutAtAnyCallIsBegunAgain) {
   for (uint64_t call = 1; calls == 0 || call <= calls; ++call) {
     for (const CrashMoment moment :
          {CrashMoment::kBefore, CrashMoment::kInside, CrashMoment::kAfter}) {
-      SimFileSystem disk(SimOptions{});
-      options_.file_system = &disk;
+      SimFileSystem& disk = TakeFreshDisk();
       disk.CrashAt(call, moment);
       TryOpen().IgnoreError();
       log_ = nullptr;
@@ -80,9 +77,9 @@ TEST_F(EtcdTest, ACreationThatIsCutAtAnyCallIsBegunAgain) {
         calls = call - 1;
         break;
       }
+      const std::unique_ptr<SimFileSystem> before = disk.Clone();
       for (const ImageId image : {kSubsetImage, ~uint64_t{0} >> 1, uint64_t{17}}) {
-        const auto after = disk.CrashImage(image);
-        options_.file_system = after.get();
+        Take(before->CrashImage(image));
         Open();
         ASSERT_EQ(log_->recovery().records_lost(), 0u);
         ASSERT_EQ(Append("first"), 1u) << call;
@@ -92,7 +89,6 @@ TEST_F(EtcdTest, ACreationThatIsCutAtAnyCallIsBegunAgain) {
     ASSERT_LT(call, 200u);
   }
   EXPECT_GT(calls, 8u);
-  options_.file_system = &disk_;
 }
 
 // etcd: TestRenameFail.
@@ -212,9 +208,7 @@ TEST_F(EtcdRepairTest, ATearInTheMiddleIsALossBelowTheMarkAndACutAboveIt) {
 TEST_F(EtcdRepairTest, ATruncatedFileIsRepairedToItsLastWholeRecord) {
   const SegmentBuilder segment = Twenty(0);
   for (uint64_t size = 0; size < segment.offset(); size += 33) {
-    const auto disk = disk_.Clone();
-    disk->WriteFileBytes(PathOf(1), segment.Bytes().substr(0, size));
-    options_.file_system = disk.get();
+    Take(disk_.Clone()).WriteFileBytes(PathOf(1), segment.Bytes().substr(0, size));
     Open();
     SequenceNumber last = 0;
     while (segment.FrameBegin(last + 1 + (last >= 10)) + FrameBytes(400) <= size) ++last;
@@ -223,7 +217,6 @@ TEST_F(EtcdRepairTest, ATruncatedFileIsRepairedToItsLastWholeRecord) {
     expected_[last + 1] = Payload(last + 1, 400);
     log_ = nullptr;
   }
-  options_.file_system = &disk_;
 }
 
 // etcd: TestRepairFailDeleteDir.
@@ -266,9 +259,8 @@ TEST_F(EtcdTest, AFileIsGivenUpWhenItsLastReaderHasLeft) {
 // etcd: TestFilePipelineFailPreallocate.
 TEST_F(EtcdTest, WithoutReservationSegmentsAreMadeAllTheSame) {
   for (const int error : {EOPNOTSUPP, EINVAL, ENOSYS}) {
-    SimFileSystem disk(SimOptions{});
+    SimFileSystem& disk = TakeFreshDisk();
     disk.AddRule({.op = FileOp::kAllocate, .error = error, .count = SimRule::kForever});
-    options_.file_system = &disk;
     const absl::Status status = TryOpen();
     if (!status.ok()) {
       // An error that is none of a file system that cannot reserve is not passed over.
@@ -279,7 +271,6 @@ TEST_F(EtcdTest, WithoutReservationSegmentsAreMadeAllTheSame) {
     EXPECT_EQ(ReadByCursor(), "1..40");
     log_ = nullptr;
   }
-  options_.file_system = &disk_;
   options_.segment_bytes = (uint64_t{1} << 30) + 1;
   EXPECT_TRUE(absl::IsInvalidArgument(TryOpen()));
 }

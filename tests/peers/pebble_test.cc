@@ -194,8 +194,7 @@ class Deaf : public EventListener {
 // Pebble issue #6031: without a histogram the sync offset was not advanced.
 TEST_F(PebbleMarkTest, MarksAdvanceWhateverIsObserved) {
   for (const bool observed : {false, true}) {
-    SimFileSystem disk(SimOptions{});
-    options_.file_system = &disk;
+    SimFileSystem& disk = TakeFreshDisk();
     options_.event_listener = observed ? std::make_shared<Deaf>() : nullptr;
     Open();
     for (SequenceNumber s = 1; s <= 20; ++s) {
@@ -213,9 +212,7 @@ TEST_F(PebbleMarkTest, MarksAdvanceWhateverIsObserved) {
     });
     EXPECT_TRUE(walked.ok()) << walked;
     EXPECT_EQ(groups, 20u);
-    log_ = nullptr;
   }
-  options_.file_system = &disk_;
 }
 
 }  // namespace

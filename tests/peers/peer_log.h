@@ -49,8 +49,19 @@ class PeerLogTest : public RecoveryFixture {
     return payload;
   }
 
-  // As every opening makes it; for tests that nothing else is changed.
+  // As every opening makes it, so that one that refuses is seen to change nothing.
   void PutLockFile() { WriteFile(*directory_, "LOCK", ""); }
+
+  // Goes on with another disk.
+  SimFileSystem& Take(std::unique_ptr<SimFileSystem> disk) {
+    log_ = nullptr;
+    other_disk_ = std::move(disk);
+    options_.file_system = other_disk_.get();
+    return *other_disk_;
+  }
+  SimFileSystem& TakeFreshDisk(const SimOptions& options = {}) {
+    return Take(std::make_unique<SimFileSystem>(options));
+  }
 
   absl::Status TryOpen() {
     log_ = nullptr;
@@ -109,9 +120,10 @@ class PeerLogTest : public RecoveryFixture {
 
   // All that a reader returns from outside, which knows nothing but the bytes: "1..3 lost 4..5
   // acknowledged checksum 6..6". A record with other bytes than were appended is "7..7 altered".
-  std::string ReadBack(Limit limit = Limit::kReadable) {
+  std::string ReadBack(Limit limit = Limit::kReadable) { return ReadBackOf(disk_, limit); }
+  std::string ReadBackOf(SimFileSystem& disk, Limit limit = Limit::kReadable) {
     LogReaderOptions options;
-    options.file_system = &disk_;
+    options.file_system = &disk;
     options.limit = limit;
     auto reader = LogReader::Open("log", options);
     if (!reader.ok()) return std::string(reader.status().message());
@@ -197,7 +209,8 @@ class PeerLogTest : public RecoveryFixture {
   }
 
   Options options_;
-  std::unique_ptr<Log> log_;
+  std::unique_ptr<SimFileSystem> other_disk_;
+  std::unique_ptr<Log> log_;  // goes before the disks
   // By number, what was appended.
   std::map<SequenceNumber, std::string> expected_;
 

@@ -288,8 +288,7 @@ TEST_F(RocksDbWalTest, ARotationTakesTheSegmentThatIsReady) {
 // AsyncWalPrecreateDeletesFileOnStartFailure.
 TEST_F(RocksDbWalTest, ASegmentThatCannotBePreparedIsMadeWhenItIsNeeded) {
   for (const FileOp op : {FileOp::kCreate, FileOp::kAllocate, FileOp::kDirectorySync}) {
-    SimFileSystem disk(SimOptions{});
-    options_.file_system = &disk;
+    SimFileSystem& disk = TakeFreshDisk();
     Open();
     // The first rotation makes its segment itself and lets the next one be prepared.
     Fill(1, Durability::kDurable);
@@ -303,9 +302,7 @@ TEST_F(RocksDbWalTest, ASegmentThatCannotBePreparedIsMadeWhenItIsNeeded) {
     EXPECT_LE(files.size(), 2u + 6u) << FileOpName(op);
     Open();
     EXPECT_EQ(log_->last_durable(), last);
-    log_ = nullptr;
   }
-  options_.file_system = &disk_;
 }
 
 }  // namespace

@@ -24,8 +24,7 @@ class SqliteLoopTest : public PeerLogTest {
 
   // Opens, appends, flushes, trims, rotates, reads by a cursor, closes; goes on after errors as far
   // as they let it. Notes what was acknowledged as durable.
-  void Workload(SimFileSystem& disk) {
-    options_.file_system = &disk;
+  void Workload() {
     acknowledged_ = 0;
     accepted_ = 0;
     for (int opening = 0; opening < 2; ++opening) {
@@ -51,9 +50,9 @@ class SqliteLoopTest : public PeerLogTest {
 
   // Runs the workload with one fault and judges what is left. False if the fault was not met.
   bool RunWith(SimRule rule, Ending ending) {
-    SimFileSystem disk({.seed = 3});
+    SimFileSystem& disk = TakeFreshDisk({.seed = 3});
     const int handle = disk.AddRule(rule);
-    Workload(disk);
+    Workload();
     const bool met = disk.RuleHits(handle) > 0;
     disk.ClearRules();
     if (ending == Ending::kKill) {
@@ -64,13 +63,11 @@ class SqliteLoopTest : public PeerLogTest {
     log_ = nullptr;
     if (ending == Ending::kPowerCut) disk.PowerOn(rule.first);
     ++states_;
-    Judge(disk);
-    options_.file_system = &disk_;
+    Judge();
     return met;
   }
 
-  void Judge(SimFileSystem& disk) {
-    options_.file_system = &disk;
+  void Judge() {
     const absl::Status status = TryOpen();
     ASSERT_TRUE(status.ok()) << status;
     ASSERT_GE(log_->last_durable(), acknowledged_) << log_->recovery().ToString();
@@ -145,20 +142,20 @@ TEST_F(SqliteLoopTest, APowerCutAtEachCallLosesNothingAcknowledged) {
   for (const CrashMoment moment : {CrashMoment::kBefore, CrashMoment::kInside}) {
     for (uint64_t call = 1; call < 400; ++call) {
       SCOPED_TRACE(call);
-      SimFileSystem disk({.seed = call});
+      SimFileSystem& disk = TakeFreshDisk({.seed = call});
       disk.CrashAt(call, moment);
-      Workload(disk);
+      Workload();
       log_ = nullptr;
       const bool cut = !disk.powered();
       if (!cut) break;
+      const std::unique_ptr<SimFileSystem> before = disk.Clone();
       for (const ImageId image : {kSubsetImage, ImageId{call}, ImageId{call + 1000}}) {
-        const auto after = disk.CrashImage(image);
-        Judge(*after);
+        Take(before->CrashImage(image));
+        Judge();
         ASSERT_FALSE(HasFatalFailure());
       }
     }
   }
-  options_.file_system = &disk_;
 }
 
 }  // namespace
