@@ -31,7 +31,7 @@ class DiskFullTest : public PeerLogTest {
   }
 };
 
-// LevelDB fault: after one ENOSPC that passes 859 of 999 acknowledged records are lost.
+// LevelDB: one transient ENOSPC, after which 859 of 999 acknowledged records are lost.
 TEST_F(DiskFullTest, OneRefusedWriteAnywhereCostsNoRecord) {
   for (const int error : {ENOSPC, EDQUOT, EFBIG}) {
     for (uint64_t first = 1; first <= 12; ++first) {
@@ -47,7 +47,7 @@ TEST_F(DiskFullTest, OneRefusedWriteAnywhereCostsNoRecord) {
   }
 }
 
-// LevelDB fault: a short write before the ENOSPC, after which 989 of 999 are lost.
+// LevelDB: short write, then ENOSPC, after which 989 of 999 are lost.
 TEST_F(DiskFullTest, AShortWriteBeforeTheRefusedOneCostsNoRecord) {
   for (uint64_t first = 1; first <= 12; ++first) {
     for (const uint64_t bytes : {1, 100, 511, 512}) {

@@ -130,6 +130,7 @@ TEST_F(RaftWalRecoveryTest, ADamagedHeaderCostsNoRecordBehindIt) {
 }
 
 // raft-wal TestRecovery: bad segment header, part of initial commit.
+// raft-wal TestRecovery: bad segment header BaseIndex, part of initial commit.
 TEST_F(RaftWalRecoveryTest, AHeaderThatWasNeverWrittenWholeIsAnUnusedSegment) {
   const std::string bytes = Commits(0, 0).Bytes();
   for (uint64_t size = 0; size <= bytes.size(); size += 61) {
