@@ -52,7 +52,7 @@ TARGETS = [
     test("//tests/crash:crash_exhaustive_test", 4),
     test("//tests/crash:crash_nested_test", 3),
     test("//tests/crash:io_error_loop_test", 1),
-    test("//tests:kill_test", 3, environment={"MILLRACE_KILLS": "500"}),
+    test("//tests:kill_test", 3, environment={"MILLRACE_KILLS": "1000"}),
     test("//tests/environment:syscall_kill_test", 2, environment={"MILLRACE_STRIDE": "1"}),
     test("//tests/realfs:power_cut_test", 3, "realfs_power_cut", environment={"MILLRACE_IMAGES": "500"}),
     test("//tests/damage:corruption_matrix_test", 2),
