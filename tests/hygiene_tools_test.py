@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Goal: tools/clang_tidy and tools/coverage neither lose nor double what the compilers' tools told them.
+"""Goal: tools/clang_tidy, tools/coverage and tools/reliability neither lose nor double what they were told.
 
-Method: small outputs of those tools, in a directory of their own.
+Method: small outputs of the programs that they call, in a directory of their own.
 """
 
 import os
@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 import clang_tidy  # noqa: E402
 import coverage  # noqa: E402
+import reliability  # noqa: E402
 
 
 class InOwnDirectory(unittest.TestCase):
@@ -83,6 +84,44 @@ class CoverageTest(InOwnDirectory):
         coverage.write_uncovered("uncovered.txt", files)
         with open("uncovered.txt", encoding="utf-8") as file:
             self.assertEqual(file.read(), "include/millrace/b.h:3: three\nwal/a.cc:1: one\n")
+
+
+class ReliabilityTest(InOwnDirectory):
+    TARGET = reliability.test("//tests:a_test", 1, states=7)
+
+    def sums(self, output):
+        sums = reliability.Sums()
+        sums.add_output(self.TARGET, output)
+        return sums
+
+    def test_every_line_of_a_run_counts(self):
+        sums = self.sums("[ OK ] a\nRELIABILITY target=a seed=9 states=10 acked=3 lost_acked=0 invented=0 silent=0 hangs=0\n"
+                         "RELIABILITY target=b seed=9 states=5 acked=4 lost_acked=0 invented=0 silent=0 hangs=0\n")
+        self.assertEqual((sums.states, sums.acked, sums.good()), (15, 7, True))
+
+    def test_whatever_must_be_zero_and_is_not_is_bad(self):
+        for key in ("lost_acked", "invented", "reordered", "silent", "silent_corruption", "violations", "hangs"):
+            self.assertFalse(self.sums("RELIABILITY target=a states=1 %s=1\n" % key).good(), key)
+
+    def test_other_counts_are_no_faults(self):
+        self.assertTrue(self.sums("RELIABILITY target=kill_test kills=4 in_flight=4 recovery=1 lost_acked=0\n").good())
+        self.assertEqual(self.sums("RELIABILITY target=kill_test kills=4 in_flight=3\n").states, 4)
+
+    def test_fuzzers_inputs_and_silent_targets_count(self):
+        self.assertEqual(self.sums("stat::number_of_executed_units: 1234\n").states, 1234)
+        self.assertEqual(self.sums("[  PASSED  ] 1 test.\n").states, 7)
+
+    def test_a_failed_run_is_bad_whatever_it_printed(self):
+        sums = self.sums("RELIABILITY target=a states=1 lost_acked=0\n")
+        sums.failed += 1
+        self.assertFalse(sums.good())
+        self.assertIn("failed_runs=1", sums.line("a", 3))
+
+    def test_records_go_to_the_end_of_the_table(self):
+        self.write("page.md", "# x\n\n| date | commit | t |\n|---|---|---|\n| 1 | a | b |\n\nafter\n")
+        reliability.record("page.md", ["| 2 | c | d |"])
+        with open("page.md", encoding="utf-8") as file:
+            self.assertEqual(file.read(), "# x\n\n| date | commit | t |\n|---|---|---|\n| 1 | a | b |\n| 2 | c | d |\n\nafter\n")
 
 
 if __name__ == "__main__":

@@ -73,10 +73,16 @@ KillPlan KillParent::Plan() {
     }
   }
   KillPlan plan;
-  // 0.3 to 40 ms, short ones as likely as long ones, and some that let it run.
+  // 0.3 to 40 ms, short ones as likely as long ones, and some that let it run. In a campaign the
+  // number of kills counts for more than how far the log comes between two of them.
+  const double longest = options_.pace == KillTestOptions::Pace::kCampaign ? 4000 : 40000;
   const double exponent = static_cast<double>(Below(10001)) / 10000;
-  plan.delay = microseconds(static_cast<int64_t>(300 * std::pow(40000.0 / 300, exponent)));
-  if (k % 8 == 2) plan.delay = milliseconds(100 + Below(400));
+  plan.delay = microseconds(static_cast<int64_t>(300 * std::pow(longest / 300, exponent)));
+  if (options_.pace == KillTestOptions::Pace::kCampaign) {
+    if (k % 64 == 2) plan.delay = milliseconds(100);
+  } else if (k % 8 == 2) {
+    plan.delay = milliseconds(100 + Below(400));
+  }
   return plan;
 }
 
@@ -204,6 +210,7 @@ std::string KillParent::KillOnce() {
   if (problem.empty() && !there) {
     problem =
         absl::StrFormat("generation %u hung in phase %u", tally_.kills, oracle_->phase.Read());
+    ++tally_.hangs;
   }
   return problem.empty() ? Check() : problem;
 }
@@ -219,13 +226,15 @@ uint64_t KillParent::acknowledged() const {
 }
 
 std::string KillParent::Summary() const {
+  // What is lost and was acknowledged is lost in silence: a report of it counts among the gaps.
   return absl::StrFormat(
-      "RELIABILITY target=kill_test seed=%u kills=%u in_flight=%u rotation=%u checkpoint=%u "
-      "recovery=%u acked=%u lost_acked=%u invented=%u reordered=%u",
-      options_.seed, tally_.kills, tally_.in_flight, tally_.inside[Index(KillWindow::kRotation)],
-      tally_.inside[Index(KillWindow::kCheckpoint)], tally_.inside[Index(KillWindow::kRecovery)],
-      acknowledged(), tally_.total.lost_acknowledged, tally_.total.invented,
-      tally_.total.reordered + tally_.total.duplicated + tally_.total.gaps);
+      "RELIABILITY target=kill_test seed=%u states=%u acked=%u lost_acked=%u invented=%u "
+      "reordered=%u silent=%u hangs=%u in_flight=%u rotation=%u checkpoint=%u recovery=%u",
+      options_.seed, tally_.kills, acknowledged(), tally_.total.lost_acknowledged,
+      tally_.total.invented, tally_.total.reordered + tally_.total.duplicated + tally_.total.gaps,
+      tally_.total.lost_acknowledged, tally_.hangs, tally_.in_flight,
+      tally_.inside[Index(KillWindow::kRotation)], tally_.inside[Index(KillWindow::kCheckpoint)],
+      tally_.inside[Index(KillWindow::kRecovery)]);
 }
 
 }  // namespace millrace

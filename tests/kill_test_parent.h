@@ -17,6 +17,10 @@ namespace millrace {
 struct KillTestOptions {
   uint64_t seed = 0;
   uint32_t kills = 200;
+  enum class Pace : uint8_t {
+    kTest,      // lets the log run for up to half a second between two kills
+    kCampaign,  // for a few milliseconds: five times as many kills
+  } pace = Pace::kTest;
 };
 
 // When a process is to be killed.
@@ -36,6 +40,7 @@ struct KillTally {
   uint32_t kills = 0;
   uint32_t in_flight = 0;
   uint32_t inside[kKillWindows] = {};
+  uint32_t hangs = 0;
   uint64_t checked = 0;  // records read back, over all checks
   OracleVerdict total;   // sums
 };

@@ -194,9 +194,9 @@ TEST_F(PosixFileSystemTest, NothingIsLeftOpen) {
   EXPECT_EQ(first_free(), before);
 }
 
-TEST_F(PosixFileSystemTest, WriteBeyondTheSizeLimitIsShortAndThenTooBig) {
+TEST_F(PosixFileSystemTest, WriteBeyondTheSizeLimitIsShortAndThenTooBigAndEndsNoProcess) {
   const int result = InChild([&] {
-    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGXFSZ, SIG_DFL);
     const rlimit limit = {10, 10};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
     std::unique_ptr<File> file;
@@ -207,7 +207,12 @@ TEST_F(PosixFileSystemTest, WriteBeyondTheSizeLimitIsShortAndThenTooBig) {
     const WriteOutcome outcome = WriteFully(*file, 4, pieces);
     if (outcome.error != -EFBIG || outcome.written != 6) return 5;
     if (file->Truncate(11) != -EFBIG) return 6;
-    return 0;
+    if (file->Allocate(11) != -EFBIG) return 7;
+    sigset_t pending;
+    sigset_t blocked;
+    if (sigpending(&pending) != 0 || sigismember(&pending, SIGXFSZ) != 0) return 8;
+    if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) != 0) return 9;
+    return sigismember(&blocked, SIGXFSZ) == 0 ? 0 : 10;
   });
   EXPECT_EQ(result, 0);
 }

@@ -1,6 +1,7 @@
 #include "wal/cursor_state.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -42,7 +43,7 @@ CursorState::CursorState(CursorContext context, const CursorOptions& options,
       commit_(std::move(commit)),
       seen_(seen.count),
       epoch_(seen.epoch),
-      last_checkpoint_(absl::Now()) {
+      last_checkpoint_(std::chrono::steady_clock::now()) {
   const CursorCheckpoint from = commit_->posted();
   shown_ = delivered_ = committed_ = from.committed;
   position_ = ReadPosition{from.segment, from.incarnation, from.offset, kNoSequence};
@@ -333,7 +334,7 @@ absl::Status CursorState::Reset(SequenceNumber next) {
   if (absl::Status status = CheckProcess(); !status.ok()) return status;
   FollowTruncation();
   if (absl::Status status = CheckTarget("reset", next); !status.ok()) return status;
-  last_checkpoint_ = absl::Now();
+  last_checkpoint_ = std::chrono::steady_clock::now();
   absl::Status status =
       context_.registry->Reset(*commit_, CursorCheckpoint{.epoch = epoch_, .committed = next - 1},
                                [this] { return context_.watermark->first_retained(); });
@@ -362,7 +363,8 @@ bool CursorState::CheckpointIsDue(SequenceNumber checkpointed) const {
   const uint64_t since = committed_ - std::min(committed_, checkpointed);
   if (options_.checkpoint_records != 0 && since >= options_.checkpoint_records) return true;
   return options_.checkpoint_interval != absl::InfiniteDuration() &&
-         absl::Now() - last_checkpoint_ >= options_.checkpoint_interval;
+         absl::FromChrono(std::chrono::steady_clock::now() - last_checkpoint_) >=
+             options_.checkpoint_interval;
 }
 
 absl::Status CursorState::Commit(SequenceNumber through) {
@@ -383,7 +385,7 @@ absl::Status CursorState::Commit(SequenceNumber through) {
 absl::Status CursorState::Checkpoint() {
   if (absl::Status status = CheckProcess(); !status.ok()) return status;
   // Also after an error: the next try waits as long as it would have otherwise.
-  last_checkpoint_ = absl::Now();
+  last_checkpoint_ = std::chrono::steady_clock::now();
   return Named(context_.registry->Write(*commit_));
 }
 

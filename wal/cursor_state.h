@@ -1,6 +1,7 @@
 #ifndef MILLRACE_WAL_CURSOR_STATE_H_
 #define MILLRACE_WAL_CURSOR_STATE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -121,7 +122,8 @@ class CursorState {
   PeekedEntries peeked_;  // what comes next,
   std::optional<RecordReader> reader_;
   std::optional<RecordReader::Kind> read_;  // and then what reader_ has read, if anything
-  absl::Time last_checkpoint_;
+  // By a clock that is never set: after a jump back the interval would not pass for as long.
+  std::chrono::steady_clock::time_point last_checkpoint_;
 };
 
 }  // namespace millrace

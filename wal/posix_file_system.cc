@@ -3,11 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,9 +23,8 @@
 #include <utility>
 #include <vector>
 
-// About SIGXFSZ: a write beyond RLIMIT_FSIZE raises it, and its default ends the
-// process. The log's own threads block all signals, and then such a write
-// returns EFBIG; nothing here touches the process's signal handling.
+#include "wal/check.h"
+#include "wal/thread.h"
 
 namespace millrace {
 namespace {
@@ -83,6 +85,28 @@ FileInfo ToFileInfo(const struct stat& st) {
   return info;
 }
 
+// A call that would make a file larger than RLIMIT_FSIZE fails with EFBIG, and raises SIGXFSZ
+// in its thread, whose default ends the process: a log that is opened, or a cursor that commits,
+// would end its owner. So the signal is blocked meanwhile and taken back; whatever the program does
+// about signals stays as it is. The log's own threads block all signals anyway.
+template <class Call>
+IoResult WithoutSizeSignal(Call call) {
+  if (Thread::IsOurs()) return call();
+  sigset_t size_signal;
+  sigset_t before;
+  sigemptyset(&size_signal);
+  sigaddset(&size_signal, SIGXFSZ);
+  WAL_CHECK_EQ(pthread_sigmask(SIG_BLOCK, &size_signal, &before), 0);
+  const IoResult result = call();
+  if (sigismember(&before, SIGXFSZ) == 1) return result;
+  if (result == -EFBIG) {
+    const timespec at_once = {};
+    sigtimedwait(&size_signal, nullptr, &at_once);
+  }
+  WAL_CHECK_EQ(pthread_sigmask(SIG_SETMASK, &before, nullptr), 0);
+  return result;
+}
+
 class PosixFile final : public File {
  public:
   explicit PosixFile(Descriptor fd) : fd_(std::move(fd)) {}
@@ -99,19 +123,23 @@ class PosixFile final : public File {
       vectors[i].iov_base = const_cast<char*>(pieces[i].data());
       vectors[i].iov_len = pieces[i].size();
     }
-    const ssize_t result = pwritev(fd_.get(), vectors.data(), static_cast<int>(pieces.size()),
-                                   static_cast<off_t>(offset));
-    return result < 0 ? -errno : result;
+    return WithoutSizeSignal([&]() -> IoResult {
+      const ssize_t result = pwritev(fd_.get(), vectors.data(), static_cast<int>(pieces.size()),
+                                     static_cast<off_t>(offset));
+      return result < 0 ? -errno : result;
+    });
   }
 
   IoResult Sync() override { return Negated(fdatasync(fd_.get())); }
 
   IoResult Truncate(uint64_t size) override {
-    return Negated(ftruncate(fd_.get(), static_cast<off_t>(size)));
+    return WithoutSizeSignal(
+        [&] { return Negated(ftruncate(fd_.get(), static_cast<off_t>(size))); });
   }
 
   IoResult Allocate(uint64_t size) override {
-    return Negated(fallocate(fd_.get(), 0, 0, static_cast<off_t>(size)));
+    return WithoutSizeSignal(
+        [&] { return Negated(fallocate(fd_.get(), 0, 0, static_cast<off_t>(size))); });
   }
 
   IoResult DropCache() override {

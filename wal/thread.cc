@@ -12,6 +12,8 @@
 namespace millrace {
 namespace {
 
+thread_local bool is_ours = false;
+
 struct StartArguments {
   const char* name;
   absl::AnyInvocable<void()> body;
@@ -21,11 +23,14 @@ void* Main(void* raw) {
   const std::unique_ptr<StartArguments> arguments(static_cast<StartArguments*>(raw));
   // The name is for people who look at the process: without it all works as well.
   pthread_setname_np(pthread_self(), arguments->name);
+  is_ours = true;
   arguments->body();
   return nullptr;
 }
 
 }  // namespace
+
+bool Thread::IsOurs() { return is_ours; }
 
 Thread::~Thread() { WAL_CHECK(!started_); }
 

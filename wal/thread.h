@@ -26,6 +26,9 @@ class Thread {
 
   bool started() const { return started_; }
 
+  // Whether the calling thread was started by this class, and so blocks all signals.
+  static bool IsOurs();
+
   // Waits until the body has returned. Without effect if it was not started.
   void Join();
 
