@@ -149,6 +149,32 @@ TEST_F(CliCursorTest, MissingLogIsNotCreated) {
   EXPECT_FALSE(std::filesystem::exists(missing));
 }
 
+TEST_F(CliCursorTest, SwappedArgumentsAreNamedAndTheOrderMeantIsSuggested) {
+  for (const std::vector<std::string>& flags : {std::vector<std::string>(), {"--apply"}}) {
+    std::vector<std::string> call = {"cursor", "move", "billing", log(), "51"};
+    call.insert(call.end(), flags.begin(), flags.end());
+    const ProgramResult moved = Millrace(call);
+    EXPECT_EQ(kIoError, moved.exit_code);
+    ExpectContains(moved.errors, "there is no log: DIR is \"billing\", NAME is \"" + log() +
+                                     "\", POSITION is \"51\" (");
+    ExpectContains(moved.errors, "\"" + log() + "\" is a log's directory: was it meant to be `" +
+                                     "millrace cursor move " + log() + " billing 51`?");
+  }
+  const ProgramResult deleted = Millrace({"cursor", "delete", "--apply", "billing", log()});
+  EXPECT_EQ(kIoError, deleted.exit_code);
+  ExpectContains(deleted.errors, "`millrace cursor delete " + log() + " billing`?");
+  EXPECT_EQ(40, Checkpointed());
+}
+
+TEST_F(CliCursorTest, MissingLogIsNamedWithWhatTheOtherWordsMean) {
+  const ProgramResult moved = Millrace({"cursor", "move", "nowhere", "billing", "51"});
+  EXPECT_EQ(kIoError, moved.exit_code);
+  ExpectContains(moved.errors, "DIR is \"nowhere\", NAME is \"billing\", POSITION is \"51\" (");
+  EXPECT_EQ(std::string::npos, moved.errors.find("was it meant")) << moved.errors;
+  ExpectContains(Millrace({"cursor", "list", "nowhere"}).errors,
+                 "there is no log: DIR is \"nowhere\" (open nowhere: ENOENT");
+}
+
 TEST_F(CliCursorTest, KeysThatAreDocumentedAreThoseThatArePrinted) {
   for (const std::string command : {"move", "delete"}) {
     std::vector<std::string> call = {"cursor", command, "--json", log(), "billing"};

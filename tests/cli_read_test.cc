@@ -26,6 +26,32 @@ TEST_F(CliReadTest, CatPrintsWhatAppendWasGiven) {
   EXPECT_EQ("", cat.errors);
 }
 
+TEST_F(CliReadTest, CatFromBeyondTheEndSaysWhatTheLogHolds) {
+  Append(Numbered(1, 30));
+  ProgramResult cat = Millrace({"cat", "--from=500", log()});
+  EXPECT_EQ(kFine, cat.exit_code);
+  EXPECT_EQ("", cat.output);
+  EXPECT_EQ(
+      "millrace cat: --from is 500; the log holds records 1 to 30, so that there is nothing to "
+      "print\n",
+      cat.errors);
+  cat = Millrace({"cat", "--json", "--upto=durable", "--from=31", log()});
+  EXPECT_EQ(kFine, cat.exit_code);
+  EXPECT_EQ("", cat.output);
+  EXPECT_EQ(
+      "millrace cat: --from is 31; the log holds records 1 to 30 that are durable, so that there "
+      "is nothing to print yet\n",
+      cat.errors);
+  EXPECT_EQ("", Millrace({"cat", "--from=30", log()}).errors);
+}
+
+TEST_F(CliReadTest, CatFromSomewhereInALogWithoutRecordsSaysThatItHasNone) {
+  Append("");
+  const ProgramResult cat = Millrace({"cat", "--from=2", log()});
+  EXPECT_EQ(kFine, cat.exit_code);
+  ExpectContains(cat.errors, "--from is 2; the log holds no records");
+}
+
 TEST_F(CliReadTest, JsonOfCatCarriesKeyAndBytes) {
   Append("a=1\nb=\xff\n", {"--key-separator=="});
   const std::vector<std::string> lines = Lines(Millrace({"cat", "--json", log()}).output);

@@ -38,6 +38,41 @@ TEST_F(CliTrimTest, PlanChangesNothingAndNamesWholeSegments) {
   EXPECT_EQ(before, JsonOf({"stat", "--json", log()}));
 }
 
+TEST_F(CliTrimTest, PlanOfManySegmentsIsShortUnlessAllAreAskedFor) {
+  Append(Numbered(2001, 6000), {"--segment-bytes=16KiB"});
+  const Json segments = JsonOf({"trim", "--before=5900", "--json", log()})["segments"];
+  ASSERT_GT(segments.size(), 8u);
+  const std::vector<std::string> shown = Lines(Millrace({"trim", "--before=5900", log()}).output);
+  // A title, three of each end with one line between, an empty one, the totals, and what does it.
+  ASSERT_EQ(1u + 7 + 3, shown.size());
+  for (const size_t i : {0, 1, 2}) {
+    ExpectContains(shown[1 + i], segments[i]["file"].get<std::string>());
+    ExpectContains(shown[7 - i], segments[segments.size() - 1 - i]["file"].get<std::string>());
+  }
+  const auto number = [&](size_t i, const char* key) {
+    return std::to_string(segments[i][key].get<int>());
+  };
+  ExpectContains(shown[4],
+                 " " + number(3, "first") + ".." + number(segments.size() - 4, "last") + " ");
+  ExpectContains(shown[4], std::to_string(segments.size() - 6) + " segments more");
+  const std::string all = Millrace({"trim", "--before=5900", "--all", log()}).output;
+  for (const Json& segment : segments) ExpectContains(all, segment["file"].get<std::string>());
+  EXPECT_EQ(1 + segments.size() + 3, Lines(all).size());
+}
+
+TEST_F(CliTrimTest, NoLineStandsForASingleSegment) {
+  // As many as fit at both ends, and one.
+  std::string before;
+  for (int round = 0; round < 20 && before.empty(); ++round) {
+    Append(Numbered(1, 400), {"--segment-bytes=16KiB"});
+    const Json segments = Segments();
+    if (segments.size() > 7) before = "--before=" + segments[7]["first"].dump();
+  }
+  ASSERT_EQ(7u, JsonOf({"trim", before, "--json", log()})["segments"].size());
+  EXPECT_EQ(1u + 7 + 3, Lines(Millrace({"trim", before, log()}).output).size());
+  EXPECT_EQ(std::string::npos, Millrace({"trim", before, log()}).output.find("more"));
+}
+
 TEST_F(CliTrimTest, AppliedDoesWhatThePlanSaid) {
   const int kept = JsonOf({"trim", "--before=1000", "--json", log()})["first_to_keep"];
   const Json done = JsonOf({"trim", "--before=1000", "--apply", "--json", log()});

@@ -289,8 +289,8 @@ void Committer::Fail(absl::Status status) {
   failed_ = true;
   sync_deadline_ = idle_deadline_ = kNoDeadline;
   parts_.events->LogFailed(status);
-  failure_ = status;
-  parts_.watermark->End(HasFailed(status));
+  failure_ = std::move(status);
+  parts_.watermark->End(HasFailed(failure_));
   // release: whoever finds the queue closed finds the error; pairs with the fence in
   // LogCore::EndError().
   std::atomic_thread_fence(std::memory_order_release);

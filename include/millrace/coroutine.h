@@ -1,6 +1,8 @@
 #ifndef MILLRACE_COROUTINE_H_
 #define MILLRACE_COROUTINE_H_
 
+#include "millrace/language.h"
+// First, since <coroutine> has an error of its own for older languages, which misleads.
 #include <atomic>
 #include <coroutine>
 #include <cstdint>

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "millrace/language.h"
 #include "millrace/options.h"
 #include "millrace/recovery_report.h"
 #include "millrace/sequence.h"

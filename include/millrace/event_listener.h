@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/time/time.h"
+#include "millrace/language.h"
 
 namespace millrace {
 

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/language.h"
+
 namespace millrace {
 
 // The file-system seam: every byte that a log reads or writes passes through

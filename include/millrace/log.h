@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "millrace/cursor.h"
+#include "millrace/language.h"
 #include "millrace/options.h"
 #include "millrace/producer.h"
 #include "millrace/recovery_report.h"

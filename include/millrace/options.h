@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "millrace/language.h"
 
 namespace millrace {
 

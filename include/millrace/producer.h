@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "millrace/language.h"
 #include "millrace/options.h"
 #include "millrace/sequence.h"
 #include "millrace/ticket.h"

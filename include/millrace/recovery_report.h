@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/language.h"
 #include "millrace/sequence.h"
 
 namespace millrace {

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "millrace/language.h"
+
 namespace millrace {
 
 // The number of a record in its log. Dense: the first record is 1, and every

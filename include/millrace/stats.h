@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "millrace/language.h"
 #include "millrace/sequence.h"
 
 namespace millrace {

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "millrace/language.h"
 #include "millrace/sequence.h"
 
 namespace millrace {

@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include "millrace/language.h"
+
 namespace millrace {
 
 // The version of the library, as in CHANGELOG.md and MODULE.bazel; a test holds the three together.

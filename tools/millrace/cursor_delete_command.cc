@@ -16,6 +16,7 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kName = "cursor delete";
+constexpr std::string_view kArguments = "DIR NAME";
 
 std::string Text(const Owner& owner, const CursorInfo& cursor) {
   std::string text =
@@ -30,7 +31,9 @@ std::string Text(const Owner& owner, const CursorInfo& cursor) {
 
 ExitCode Run(const Invocation& invocation) {
   absl::StatusOr<Owner> owner = Look(kName, invocation);
-  if (!owner.ok()) return Fail(kName, owner.status());
+  if (!owner.ok()) {
+    return Fail(kName, ExplainMissingLog(kName, kArguments, invocation, owner.status()));
+  }
   const absl::StatusOr<CursorInfo> cursor = FindCursor(owner->picture, invocation.words()[1]);
   if (!cursor.ok()) return Fail(kName, cursor.status());
   absl::Status status;
@@ -59,7 +62,7 @@ ExitCode Run(const Invocation& invocation) {
 Command CursorDeleteCommand() {
   return {
       .name = kName,
-      .arguments = "DIR NAME",
+      .arguments = kArguments,
       .summary = "forget a cursor, so that it holds trimming back no longer",
       .description =
           "Says which cursor would go and how far it had come; with --apply it opens the log and "

@@ -11,6 +11,7 @@
 #include "millrace/log_reader.h"
 #include "tools/millrace/command.h"
 #include "tools/millrace/entry_text.h"
+#include "tools/millrace/find_cursor.h"
 #include "tools/millrace/human.h"
 #include "tools/millrace/output.h"
 #include "tools/millrace/picture.h"
@@ -19,6 +20,7 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kName = "cursor list";
+constexpr std::string_view kArguments = "DIR";
 
 // When the oldest record that `cursor` has not consumed was written; nullopt if there is none.
 absl::StatusOr<std::optional<absl::Time>> OldestUnconsumed(const Picture& picture,
@@ -34,7 +36,9 @@ absl::StatusOr<std::optional<absl::Time>> OldestUnconsumed(const Picture& pictur
 
 ExitCode Run(const Invocation& invocation) {
   absl::StatusOr<std::unique_ptr<LogReader>> reader = OpenReader(invocation.directory());
-  if (!reader.ok()) return Fail(kName, reader.status());
+  if (!reader.ok()) {
+    return Fail(kName, ExplainMissingLog(kName, kArguments, invocation, reader.status()));
+  }
   const absl::StatusOr<Picture> picture = LookAt(invocation.directory(), reader->get());
   if (!picture.ok()) return Fail(kName, picture.status());
   const absl::Time now = absl::Now();
@@ -76,7 +80,7 @@ ExitCode Run(const Invocation& invocation) {
 Command CursorListCommand() {
   return {
       .name = kName,
-      .arguments = "DIR",
+      .arguments = kArguments,
       .summary = "list a log's cursors and how far they are behind",
       .description =
           "By their durable checkpoints, which may be a moment behind what a running reader has "

@@ -21,6 +21,7 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kName = "cursor move";
+constexpr std::string_view kArguments = "DIR NAME POSITION";
 
 struct Move {
   std::string cursor;
@@ -92,7 +93,9 @@ nlohmann::ordered_json Document(const Owner& owner, const Move& move) {
 
 ExitCode Run(const Invocation& invocation) {
   absl::StatusOr<Owner> owner = Look(kName, invocation);
-  if (!owner.ok()) return Fail(kName, owner.status());
+  if (!owner.ok()) {
+    return Fail(kName, ExplainMissingLog(kName, kArguments, invocation, owner.status()));
+  }
   const absl::StatusOr<Move> move = Plan(invocation, *owner);
   if (!move.ok()) return Fail(kName, move.status());
   if (owner->apply) {
@@ -112,7 +115,7 @@ ExitCode Run(const Invocation& invocation) {
 Command CursorMoveCommand() {
   return {
       .name = kName,
-      .arguments = "DIR NAME POSITION",
+      .arguments = kArguments,
       .summary = "set what a cursor reads next",
       .description =
           "POSITION is the number of the record to read next, `earliest`, `latest` (what is "

@@ -1,5 +1,9 @@
 #include "tools/millrace/find_cursor.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_format.h"
 
 namespace millrace {
@@ -12,6 +16,32 @@ absl::StatusOr<CursorInfo> FindCursor(const Picture& picture, const std::string&
   }
   return absl::InvalidArgumentError(absl::StrFormat("the log has no cursor \"%s\"; it has %s", name,
                                                     names.empty() ? std::string("none") : names));
+}
+
+absl::Status ExplainMissingLog(std::string_view command, std::string_view arguments,
+                               const Invocation& invocation, const absl::Status& status) {
+  if (!absl::IsNotFound(status)) return status;
+  const std::vector<std::string>& words = invocation.words();
+  std::string meanings;
+  std::string names(arguments);
+  for (size_t i = 0; i < words.size(); ++i) {
+    const size_t space = std::min(names.find(' '), names.size());
+    absl::StrAppendFormat(&meanings, "%s%s is \"%s\"", i == 0 ? "" : ", ", names.substr(0, space),
+                          words[i]);
+    names.erase(0, space + 1);
+  }
+  std::string text =
+      absl::StrFormat("there is no log: %s (%s)", meanings, std::string(status.message()));
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (!OpenReader(words[i]).ok()) continue;
+    std::vector<std::string> meant = words;
+    std::swap(meant[0], meant[i]);
+    absl::StrAppendFormat(&text, "; \"%s\" is a log's directory: was it meant to be `millrace %s",
+                          words[i], command);
+    for (const std::string& word : meant) text += " " + word;
+    return absl::NotFoundError(text + "`?");
+  }
+  return absl::NotFoundError(text);
 }
 
 absl::Status CheckReadable(const CursorInfo& cursor) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <span>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
@@ -105,16 +106,37 @@ absl::StatusOr<absl::Time> TimeOf(SequenceNumber sequence, LogReader* reader) {
 }
 
 std::string SegmentTable(const std::vector<SegmentInfo>& segments) {
+  return ShortSegmentTable(segments, segments.size());
+}
+
+std::string ShortSegmentTable(const std::vector<SegmentInfo>& segments, size_t at_each_end) {
   Table table({{"segment", Table::Align::kRight},
                {"state"},
                {"records", Table::Align::kRight},
                {"size", Table::Align::kRight},
                {"file"}});
-  for (const SegmentInfo& segment : segments) {
-    table.Add({std::to_string(segment.number), std::string(SegmentStateName(segment.state)),
-               RecordsOf(segment), HumanBytes(static_cast<double>(segment.file_bytes)),
-               segment.file_name});
+  const auto add = [&](std::span<const SegmentInfo> some) {
+    for (const SegmentInfo& segment : some) {
+      table.Add({std::to_string(segment.number), std::string(SegmentStateName(segment.state)),
+                 RecordsOf(segment), HumanBytes(static_cast<double>(segment.file_bytes)),
+                 segment.file_name});
+    }
+  };
+  const std::span<const SegmentInfo> all = segments;
+  // Not 2 * at_each_end, which may be too large a number.
+  if (at_each_end >= all.size() || all.size() - at_each_end < at_each_end + 2) {
+    add(all);
+    return table.Text();
   }
+  add(all.first(at_each_end));
+  const std::span<const SegmentInfo> between =
+      all.subspan(at_each_end, all.size() - 2 * at_each_end);
+  uint64_t bytes = 0;
+  for (const SegmentInfo& segment : between) bytes += segment.file_bytes;
+  table.Add({"...", "", absl::StrFormat("%d..%d", between.front().first, between.back().last),
+             HumanBytes(static_cast<double>(bytes)),
+             absl::StrFormat("... %s more", Counted(between.size(), "segment"))});
+  add(all.last(at_each_end));
   return table.Text();
 }
 

@@ -1,6 +1,7 @@
 #ifndef MILLRACE_TOOLS_MILLRACE_PICTURE_H_
 #define MILLRACE_TOOLS_MILLRACE_PICTURE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -54,6 +55,9 @@ absl::StatusOr<Picture> LookAt(const std::string& directory, LogReader* reader);
 absl::StatusOr<absl::Time> TimeOf(SequenceNumber sequence, LogReader* reader);
 
 std::string SegmentTable(const std::vector<SegmentInfo>& segments);
+// The same, with the first and the last `at_each_end` of them only, and a line of totals for those
+// between. All of them if that line would stand for fewer than two.
+std::string ShortSegmentTable(const std::vector<SegmentInfo>& segments, size_t at_each_end);
 std::string CursorTable(const Picture& picture);
 nlohmann::ordered_json SegmentJson(const SegmentInfo& segment);
 nlohmann::ordered_json CursorJson(const Picture& picture, const CursorInfo& cursor);

@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kName = "trim";
+
+// Of the segments that go, so many of the oldest and of the newest are listed without --all.
+constexpr size_t kListedAtEachEnd = 3;
 
 constexpr std::string_view kLimits[] = {"before", "keep-bytes", "older-than", "consumed"};
 
@@ -48,7 +52,9 @@ std::string Text(const Invocation& invocation, const Owner& owner, const TrimPla
   if (plan.records == 0) {
     return "nothing to trim: only whole segments go, and none is that old\n";
   }
-  std::string text = SegmentTable(plan.segments) + "\n";
+  std::string text = invocation.On("all") ? SegmentTable(plan.segments)
+                                          : ShortSegmentTable(plan.segments, kListedAtEachEnd);
+  text += "\n";
   for (const CursorInfo& cursor : plan.in_the_way) {
     absl::StrAppendFormat(&text, "%s: cursor %s has consumed up to %d only\n",
                           invocation.On("force") ? "passed over" : "in the way", cursor.name,
@@ -130,7 +136,10 @@ Command TrimCommand() {
           "may "
           "be kept than asked for. Where a cursor has not consumed what would go, nothing is done "
           "and the exit code is 1, unless --force is given.",
-      .flags = {ApplyFlag(),
+      .flags = {{.name = "all",
+                 .help = "list every segment that goes, not only the first and the last three; "
+                         "--json always does"},
+                ApplyFlag(),
                 {.kind = Kind::kNumber,
                  .name = "before",
                  .argument = "N",

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "millrace/language.h"
+
 namespace millrace {
 
 // One call through the file-system seam, as tests that watch or disturb it see

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "millrace/file_system.h"
+#include "millrace/language.h"
 #include "millrace/testing/file_call.h"
 
 namespace millrace {
