@@ -1,187 +1,113 @@
 #ifndef MILLRACE_POWER_CUTS_H_
 #define MILLRACE_POWER_CUTS_H_
 
-#include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
-#include <unordered_set>
 
-#include "absl/strings/str_cat.h"
-#include "gtest/gtest.h"
+#include "millrace/options.h"
 #include "millrace/testing/sim_file_system.h"
 #include "tests/crash_oracle.h"
+#include "tests/image_set.h"
 #include "tests/under_sanitizer.h"
 
 namespace millrace {
 
-inline constexpr uint64_t kBudgetDivisor = kUnderSanitizer ? 16 : 1;
+// Runs a workload on a simulated disk, draws crash images before each of its calls, has the
+// shipping code recover from them, and lets the oracle judge what it finds.
 
-// One image in so many is recovered, appended to, and cut again.
-inline constexpr uint64_t kNestedEvery = 8;
+inline constexpr uint64_t kBudgetDivisor = kUnderSanitizer ? 16 : 1;
 
 using Workload = std::function<void(SimLog&)>;
 
-// One in so many is cut at every call of its recovery.
-inline constexpr uint64_t kCutRecoveryEvery = 40;
+struct CutPlan {
+  uint64_t seed = 1;
+  // Images at one call, at most. First those of a power cut in the middle: for each number of
+  // pending units those before it kept, all but it, it alone. Then others, by chance.
+  uint64_t budget = 64;
+  // Ends a call at which so many images in a row had been seen before.
+  uint64_t known_in_a_row = 64;
+  // One image in so many is cut again at calls of its own recovery, and those again, `depth`
+  // deep.
+  uint64_t cut_recovery_every = 40;
+  int depth = 1;
+  // One image in so many is recovered, appended to, and cut again.
+  uint64_t append_every = 8;
+  // Below the first level of nesting one call in so many is a place to cut.
+  uint64_t deep_calls_one_in = 8;
+};
 
 struct Outcome {
   uint64_t crash_points = 0;
-  uint64_t images = 0;
-  uint64_t distinct = 0;
-  uint64_t nested = 0;
+  uint64_t images = 0;    // drawn
+  uint64_t distinct = 0;  // of these, and of the nested ones, by hash, in this run
+  uint64_t checks = 0;    // recoveries that were judged
+  uint64_t nested = 0;    // of these, after a second or a later cut
+  uint64_t deepest = 0;   // power cuts, one in the recovery from the other
+  uint64_t acked = 0;     // acknowledged records that the checks looked for
   uint64_t violations = 0;
+  uint64_t lost_acked = 0;  // of these, by clause: C1,
+  uint64_t invented = 0;    // C3 and C5,
+  uint64_t silent = 0;      // all others
   std::string first_violation;
   DamageCounts damage;
+
+  Outcome& operator+=(const Outcome& other);
+  // "RELIABILITY target=... seed=..." and so on, without a line's end.
+  std::string Line(const std::string& target, uint64_t seed) const;
 };
 
 class PowerCuts {
  public:
   PowerCuts(const Options& options, uint64_t seed, uint64_t budget)
-      : options_(options), seed_(seed), budget_(std::max<uint64_t>(4, budget / kBudgetDivisor)) {}
+      : PowerCuts(options, CutPlan{.seed = seed, .budget = budget}) {}
+  // `images`, if given, outlives it: what is in there does not count as distinct.
+  PowerCuts(const Options& options, const CutPlan& plan, ImageSet* images = nullptr);
 
   // `pretend` names the calls that the disk answers with a lie.
   Outcome Run(const Workload& workload, SimOptions sim = {},
-              std::function<bool(const FileCall&)> pretend = nullptr) {
-    sim.seed = seed_;
-    SimFileSystem disk(sim);
-    SimLog log(disk, options_, oracle_);
-    disk.SetHook([&](const FileCall& call) {
-      if (call.number != 0) DrawImages(disk, call);
-      return pretend != nullptr && pretend(call) ? SimVerdict::kPretend : SimVerdict::kProceed;
-    });
-    workload(log);
-    disk.SetHook(nullptr);
-    DrawImages(disk, FileCall{});
-    outcome_.distinct = hashes_.size();
-    return outcome_;
-  }
+              std::function<bool(const FileCall&)> pretend = nullptr);
+  // As Run, but draws only in `last`, which goes on where `workload` has ended: what there
+  // was to see before is another run's.
+  Outcome RunLast(const Workload& workload, const Workload& last, SimOptions sim = {});
 
  private:
-  void DrawImages(const SimFileSystem& disk, const FileCall& call) {
-    ++outcome_.crash_points;
-    disk.ForEachCrashImage(
-        budget_, seed_ + outcome_.crash_points,
-        [&](SimFileSystem& image, ImageId id) {
-          ++outcome_.images;
-          // An image seen before at this promise has been checked before.
-          if (!hashes_.insert(image.Hash() ^ (oracle_.promise() * 0x9e3779b97f4a7c15)).second) {
-            return;
-          }
-          Judge(image,
-                absl::StrCat("before call ", call.number, " (", std::string(FileOpName(call.op)),
-                             " ", std::string(call.name), "), image ", id));
-        },
-        &outcome_.damage);
-  }
+  // Where an image was drawn, for the message of a violation.
+  struct Place {
+    const FileCall& call;
+    ImageId id;
+    const Place* outer;  // of the image whose recovery was cut
+    const char* how;
+  };
 
-  void Judge(SimFileSystem& image, const std::string& where) {
-    const bool nested = hashes_.size() % kNestedEvery == 0;
-    const std::string probe = nested ? "probe" : "";
-    CrashOracle::Recovered recovered;
-    // Another power cut during the recovery.
-    std::optional<std::string> cut_recovery;
-    if (hashes_.size() % kCutRecoveryEvery == 1) {
-      image.SetHook([&](const FileCall& call) {
-        if (call.number != 0) CutAgain(image, &cut_recovery);
-        return SimVerdict::kProceed;
-      });
-    }
-    std::optional<std::string> wrong = RecoverAll(image, options_, probe, &recovered);
-    image.SetHook(nullptr);
-    if (!wrong.has_value()) wrong = oracle_.Check(recovered);
-    if (!wrong.has_value() && nested) wrong = JudgeAgain(image, recovered);
-    if (!wrong.has_value() && cut_recovery.has_value()) wrong = *cut_recovery;
-    if (!wrong.has_value()) return;
-    if (outcome_.violations++ == 0) {
-      outcome_.first_violation =
-          absl::StrCat(*wrong, ", seed ", seed_, ", ", where, "\n", recovered.report.ToString());
-    }
-  }
-
-  void CutAgain(const SimFileSystem& image, std::optional<std::string>* wrong) {
-    image.ForEachCrashImage(2, seed_, [&](SimFileSystem& again, ImageId id) {
-      ++outcome_.nested;
-      CrashOracle::Recovered recovered;
-      std::optional<std::string> bad = RecoverAll(again, options_, "", &recovered);
-      if (!bad.has_value()) bad = oracle_.Check(recovered);
-      if (bad.has_value()) *wrong = absl::StrCat("cut during recovery (", id, "): ", *bad);
-    });
-  }
-
-  // The first recovery showed its records to readers and acknowledged the probe:
-  // a second power cut must leave just that.
-  std::optional<std::string> JudgeAgain(SimFileSystem& image, CrashOracle::Recovered& shown) {
-    CrashOracle promise;
-    // Below the first record retained nothing is compared.
-    for (SequenceNumber s = 1; s < shown.first; ++s) promise.Accepted(s, {""});
-    for (const std::string& payload : shown.payloads) {
-      promise.Accepted(promise.last() + 1, {payload});
-    }
-    promise.Accepted(promise.last() + 1, {"probe"});
-    promise.Acknowledged(promise.last());
-    promise.TrimRequested(shown.first);
-    std::optional<std::string> wrong;
-    image.ForEachCrashImage(2, seed_, [&](SimFileSystem& again, ImageId id) {
-      ++outcome_.nested;
-      CrashOracle::Recovered recovered;
-      std::optional<std::string> bad = RecoverAll(again, options_, "", &recovered);
-      if (!bad.has_value()) bad = promise.Check(recovered);
-      if (bad.has_value()) wrong = absl::StrCat("after a second cut (", id, "): ", *bad);
-    });
-    return wrong;
-  }
+  void DrawImages(const SimFileSystem& disk, const FileCall& call);
+  // Returns whether the image, at this promise, is new.
+  bool Show(const SimFileSystem& disk, const Place& place);
+  void Judge(SimFileSystem& image, const CrashOracle& oracle, int depth, const Place& place);
+  void CutRecovery(const SimFileSystem& image, const CrashOracle& oracle, int depth,
+                   const FileCall& call, const Place& outer);
+  void JudgeAppended(SimFileSystem& image, const CrashOracle::Recovered& shown, int depth,
+                     const Place& place);
+  void Count(const SimFileSystem& image);
+  void Report(const std::string& wrong, const RecoveryReport& report, const Place& place);
 
   const Options options_;
-  const uint64_t seed_;
-  const uint64_t budget_;
+  CutPlan plan_;
   CrashOracle oracle_;
-  std::unordered_set<uint64_t> hashes_;
+  ImageSet own_images_;
+  ImageSet* const images_;
+  ImageSet checked_;  // with what was promised
   Outcome outcome_;
 };
 
-inline Options SmallSegments() {
-  Options options;
-  options.segment_bytes = 8192;
-  options.initial_segment_bytes = 8192;
-  return options;
-}
+Options SmallSegments();
+// MILLRACE_SEED, or a fixed one.
+uint64_t Seed();
 
-inline uint64_t Seed() {
-  const char* given = std::getenv("MILLRACE_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : 20261120;
-}
-
-inline void ExpectNothingLost(const char* name, const Options& options, const Workload& workload,
-                              uint64_t budget, SimOptions sim = {}) {
-  const Outcome outcome = PowerCuts(options, Seed(), budget).Run(workload, sim);
-  std::printf(
-      "RELIABILITY target=%s seed=%llu states=%llu distinct=%llu nested=%llu crash_points=%llu "
-      "violations=%llu\n  lost_write=%llu old_version=%llu torn=%llu garbage=%llu size_lost=%llu "
-      "stale=%llu lost_create=%llu lost_rename=%llu lost_unlink=%llu\n",
-      name, static_cast<unsigned long long>(Seed()),
-      static_cast<unsigned long long>(outcome.images),
-      static_cast<unsigned long long>(outcome.distinct),
-      static_cast<unsigned long long>(outcome.nested),
-      static_cast<unsigned long long>(outcome.crash_points),
-      static_cast<unsigned long long>(outcome.violations),
-      static_cast<unsigned long long>(outcome.damage.lost_write),
-      static_cast<unsigned long long>(outcome.damage.old_version),
-      static_cast<unsigned long long>(outcome.damage.torn_sector),
-      static_cast<unsigned long long>(outcome.damage.garbage),
-      static_cast<unsigned long long>(outcome.damage.size_lost),
-      static_cast<unsigned long long>(outcome.damage.stale_hole),
-      static_cast<unsigned long long>(outcome.damage.lost_create),
-      static_cast<unsigned long long>(outcome.damage.lost_rename),
-      static_cast<unsigned long long>(outcome.damage.lost_unlink));
-  EXPECT_EQ(outcome.violations, 0u) << outcome.first_violation;
-  EXPECT_GT(outcome.distinct, 8 * budget / kBudgetDivisor);
-  EXPECT_GT(outcome.damage.lost_write, 0u);
-  EXPECT_GT(outcome.damage.torn_sector, 0u);
-}
+// Prints what was done, and demands that nothing was lost, and that enough was tried.
+void ExpectNothingLost(const char* name, const Options& options, const Workload& workload,
+                       uint64_t budget, SimOptions sim = {});
 
 }  // namespace millrace
 

@@ -329,7 +329,7 @@ TEST_F(SimCrashImageTest, ImagesCrashAgain) {
 
 TEST_F(SimCrashImageTest, EveryKindOfDamageOccursAtBothSectorSizes) {
   for (const uint32_t sector_bytes : {512u, 4096u}) {
-    Start({.sector_bytes = sector_bytes});
+    Start({.sector_bytes = sector_bytes, .powersafe_overwrite = false});
     Write(0, std::string(20'000, 'a'));
     const std::unique_ptr<File> doomed = Open("doomed");
     ASSERT_EQ(WriteFully(*doomed, 0, std::string(50'000, 'd')).error, 0);
@@ -337,6 +337,7 @@ TEST_F(SimCrashImageTest, EveryKindOfDamageOccursAtBothSectorSizes) {
     SyncAll();
     for (const char letter : {'b', 'c', 'd'}) Write(5'000, std::string(10'000, letter));
     ASSERT_EQ(file_->Truncate(40'000), 0);
+    Write(30'000, std::string(500, 'e'));
     ASSERT_EQ(directory_->Unlink("doomed"), 0);
     ASSERT_EQ(directory_->Rename("tmp", "renamed"), 0);
     Open("created");
@@ -347,12 +348,40 @@ TEST_F(SimCrashImageTest, EveryKindOfDamageOccursAtBothSectorSizes) {
     EXPECT_GT(damage.old_version, 0u);
     EXPECT_GT(damage.torn_sector, 0u);
     EXPECT_GT(damage.garbage, 0u);
+    EXPECT_GT(damage.neighbour_garbage, 0u);
     EXPECT_GT(damage.size_lost, 0u);
+    EXPECT_GT(damage.zero_hole, 0u);
     EXPECT_GT(damage.stale_hole, 0u);
     EXPECT_GT(damage.lost_create, 0u);
     EXPECT_GT(damage.lost_rename, 0u);
     EXPECT_GT(damage.lost_unlink, 0u);
+    EXPECT_GT(damage.overtaken_entry, 0u);
+    DamageCounts sum = damage;
+    sum += damage;
+    EXPECT_EQ(sum.zero_hole, 2 * damage.zero_hole);
+    EXPECT_EQ(sum.overtaken_entry, 2 * damage.overtaken_entry);
   }
+}
+
+TEST_F(SimCrashImageTest, DamageThatAnOptionExcludesDoesNotOccur) {
+  Start({.entries = SimOptions::Entries::kPrefix,
+         .torn_sectors = false,
+         .garbage = false,
+         .stale_holes = false});
+  Write(0, Sectors("ab"));
+  SyncAll();
+  for (const char letter : {'X', 'Y'}) Write(100, std::string(2000, letter));
+  Open("a");
+  Open("b");
+  DamageCounts damage;
+  Contents(1000, &damage);
+  EXPECT_GT(damage.lost_write, 0u);
+  EXPECT_GT(damage.lost_create, 0u);
+  EXPECT_EQ(damage.torn_sector, 0u);
+  EXPECT_EQ(damage.garbage, 0u);
+  EXPECT_EQ(damage.neighbour_garbage, 0u);
+  EXPECT_EQ(damage.stale_hole, 0u);
+  EXPECT_EQ(damage.overtaken_entry, 0u);
 }
 
 // The size at which crash tests draw: several segments, one of them being

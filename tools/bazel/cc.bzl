@@ -5,6 +5,13 @@ load("@rules_cc//cc:cc_library.bzl", "cc_library")
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load("//tools/bazel:copts.bzl", "MILLRACE_COPTS")
 
+# Libraries are optimised in every build but --compilation_mode=dbg: the tests that try a hundred
+# thousand crashes would take six times as long.  The configurations with -O1 of their own keep it.
+_FAST_COPTS = select({
+    "//tools/bazel:fastbuild": ["-O1"],
+    "//conditions:default": [],
+})
+
 def millrace_library(name, copts = [], **kwargs):
     """A library: one header and its source, one target.
 
@@ -13,7 +20,7 @@ def millrace_library(name, copts = [], **kwargs):
       copts: Options beyond MILLRACE_COPTS.
       **kwargs: Handed to cc_library.
     """
-    cc_library(name = name, copts = MILLRACE_COPTS + copts, **kwargs)
+    cc_library(name = name, copts = MILLRACE_COPTS + _FAST_COPTS + copts, **kwargs)
 
 def millrace_binary(name, copts = [], **kwargs):
     """A program.

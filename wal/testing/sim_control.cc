@@ -44,6 +44,10 @@ SimInode& MustFind(const SimDisk& disk, std::string_view path) {
 
 SimFileSystem::SimFileSystem(const SimOptions& options)
     : SimFileSystem(std::make_unique<State>(options)) {}
+SimFileSystem::SimFileSystem(const SimScript& script) : SimFileSystem(script.options) {
+  for (const SimRule& rule : script.rules) AddRule(rule);
+  SetCapacity(script.capacity);
+}
 SimFileSystem::SimFileSystem(std::unique_ptr<State> state) : state_(std::move(state)) {
   WAL_CHECK(state_->options.sector_bytes == 512 || state_->options.sector_bytes == 4096);
 }
@@ -70,6 +74,7 @@ void SimFileSystem::PowerOn(ImageId id) {
   const Lock lock(state_->mutex);
   state_->disk = state_->disk.CrashImage(state_->options, id, nullptr);
   state_->powered = true;
+  state_->read_only = false;
   state_->crash_at = 0;
   ++state_->generation;
   ++state_->boots;
@@ -132,6 +137,7 @@ std::unique_ptr<SimFileSystem> SimFileSystem::Clone() const {
   // Pending operations carry the numbers of their calls; later ones come after.
   clone->mutating_calls = state_->mutating_calls;
   clone->capacity = state_->capacity;
+  clone->read_only = state_->read_only;
   return std::unique_ptr<SimFileSystem>(new SimFileSystem(std::move(clone)));
 }
 
@@ -165,6 +171,23 @@ void SimFileSystem::SetHook(Hook hook) {
 void SimFileSystem::SetCapacity(std::optional<uint64_t> bytes) {
   const Lock lock(state_->mutex);
   state_->capacity = bytes;
+}
+
+void SimFileSystem::SetDelay(Delay delay) {
+  const Lock lock(state_->mutex);
+  state_->delay = delay == nullptr ? nullptr : std::make_shared<const Delay>(std::move(delay));
+}
+
+FaultCounts SimFileSystem::Faults() const {
+  const Lock lock(state_->mutex);
+  return state_->faults;
+}
+
+SimScript SimFileSystem::Script() const {
+  const Lock lock(state_->mutex);
+  SimScript script{.options = state_->options, .capacity = state_->capacity, .rules = {}};
+  for (const State::ActiveRule& active : state_->rules) script.rules.push_back(active.rule);
+  return script;
 }
 
 void SimFileSystem::FlipBit(const std::string& path, uint64_t offset, int bit) {

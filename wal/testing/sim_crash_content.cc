@@ -100,11 +100,13 @@ void SimContentDrawer::FillStaleHoles(uint64_t durable_size, uint64_t size, std:
   // The file system zeroes the rest of the last block that it knows.
   uint64_t s = (durable_size + sector_bytes - 1) / sector_bytes;
   for (; s * sector_bytes < size; ++s) {
+    SimSectorPlan* plan = nullptr;
     if (s >= first_sector_ && s - first_sector_ < plans_.size()) {
-      const SimSectorPlan& plan = plans_[s - first_sector_];
-      if (plan.head != 0 || plan.tail != 0) continue;
+      plan = &plans_[s - first_sector_];
+      if (plan->head != 0 || plan->tail != 0) continue;
     }
     if (!odds_.Chance(odds_.stale)) continue;
+    if (plan != nullptr) plan->stale = true;
     ++damage_->stale_hole;
     const uint64_t start = s * sector_bytes;
     const uint64_t length = std::min<uint64_t>(sector_bytes, bytes->size() - start);
@@ -157,12 +159,17 @@ void SimContentDrawer::FillGarbage(uint64_t size, std::string* bytes) {
       to = std::min<uint64_t>(start + options_.sector_bytes, bytes->size());
     }
     if (odds_.random.OneIn(2)) from += odds_.random.Below(to - from);
-    if (from < size) ++damage_->garbage;
+    if (from < size) {
+      ++damage_->garbage;
+      if (from < start + plan.last_begin || to > start + plan.last_end) {
+        ++damage_->neighbour_garbage;
+      }
+    }
     odds_.random.Fill(bytes->data() + from, to - from);
   }
 }
 
-void SimContentDrawer::CountSectors(uint64_t size) {
+void SimContentDrawer::CountSectors(uint64_t durable_size, uint64_t size) {
   for (size_t i = 0; i < plans_.size(); ++i) {
     const SimSectorPlan& plan = plans_[i];
     if (plan.writes == 0 || (first_sector_ + i) * options_.sector_bytes >= size) continue;
@@ -170,6 +177,8 @@ void SimContentDrawer::CountSectors(uint64_t size) {
       ++damage_->torn_sector;
     } else if (plan.head == 0) {
       ++damage_->lost_write;
+      const bool was_there = (first_sector_ + i) * options_.sector_bytes < durable_size;
+      if (!was_there && !plan.stale && !plan.garbage) ++damage_->zero_hole;
     } else if (plan.head < plan.writes) {
       ++damage_->old_version;
     }
@@ -195,7 +204,7 @@ SimBytes SimContentDrawer::Draw(const SimInode& inode) {
   if (odds_.stale > 0) FillStaleHoles(inode.durable.size(), size, &bytes);
   for (const SimPendingWrite& write : inode.pending) ApplyPlanned(write, &bytes);
   FillGarbage(size, &bytes);
-  CountSectors(size);
+  CountSectors(inode.durable.size(), size);
   bytes.resize(size);
   return SimBytes(std::move(bytes));
 }

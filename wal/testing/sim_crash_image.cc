@@ -124,6 +124,7 @@ SimEntries ImageDrawer::DrawEntries(const SimDirectoryState& directory) {
     if (options_.entries == SimOptions::Entries::kPrefix && lost_before) keep = false;
     if (keep) {
       entry.ApplyTo(&entries);
+      if (lost_before) ++damage_->overtaken_entry;
     } else {
       CountEntry(entry);
       lost_before = true;

@@ -110,12 +110,33 @@ void SimInode::Persist() {
   pending.clear();
 }
 
-void SimInode::LosePages(SimOptions::FailedSync kind) {
-  if (kind == SimOptions::FailedSync::kKeepsSize && durable.size() != cached.size()) {
-    durable.Mutable().resize(cached.size());
+IoResult SimInode::LosePages(SimOptions::FailedSync kind, int error) {
+  switch (kind) {
+    case SimOptions::FailedSync::kReportsLate:
+      late_loss = durable;
+      late_error = error;
+      Persist();
+      return 0;
+    case SimOptions::FailedSync::kKeepsSize:
+    case SimOptions::FailedSync::kAbortsJournal:
+      if (durable.size() != cached.size()) durable.Mutable().resize(cached.size());
+      break;
+    case SimOptions::FailedSync::kRevertsSize:
+    case SimOptions::FailedSync::kRevertsCache:
+      break;
   }
   pending.clear();
-  phantom = true;
+  phantom = kind != SimOptions::FailedSync::kRevertsCache;
+  if (!phantom) cached = durable;
+  ++sync_errors;
+  sync_error = error;
+  return -error;
+}
+
+std::optional<IoResult> SimInode::ReportLateLoss() {
+  if (!late_loss.has_value()) return std::nullopt;
+  durable = *std::exchange(late_loss, std::nullopt);
+  return LosePages(SimOptions::FailedSync::kKeepsSize, late_error);
 }
 
 void SimInode::DropCache() {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,13 +69,24 @@ struct SimInode {
   std::vector<SimPendingWrite> pending;
   bool phantom = false;  // `cached` shows pages that a failed sync has dropped
 
+  // Syncs that failed and what they returned: each File that was open hears it once.
+  uint64_t sync_errors = 0;
+  int sync_error = 0;
+  // FailedSync::kReportsLate: what the next sync goes back to, and returns.
+  std::optional<SimBytes> late_loss;
+  int late_error = 0;
+
   uint64_t exclusive_holder = 0;  // handles; 0: none
   std::vector<uint64_t> shared_holders;
 
   void Write(uint64_t number, uint64_t offset, std::string_view bytes);
   void SetSize(uint64_t number, uint64_t size);
   void Persist();
-  void LosePages(SimOptions::FailedSync kind);
+  // A sync that loses what is pending. Returns what its caller hears.
+  IoResult LosePages(SimOptions::FailedSync kind, int error);
+  // If the sync before this one lost pages and did not say so: loses those, and what is
+  // pending, and says so.
+  std::optional<IoResult> ReportLateLoss();
   void DropCache();
   bool ChangesSize() const;  // whether anything pending does
 };

@@ -41,7 +41,8 @@ class SimFile final : public File {
         name_(name),
         writable_(mode != OpenMode::kRead),
         generation_(state->generation),
-        handle_(state->next_handle++) {}
+        handle_(state->next_handle++),
+        errors_seen_(inode_->sync_errors) {}
 
   ~SimFile() override {
     const std::lock_guard<std::mutex> lock(state_->mutex);
@@ -55,6 +56,8 @@ class SimFile final : public File {
       const uint64_t length =
           std::min({static_cast<uint64_t>(out.size()), bytes.size() - offset, admission.limit});
       memcpy(out.data(), bytes.data() + offset, length);
+      state_->CorruptRead(admission.corrupt_bits, out.first(length));
+      if (admission.limit < out.size()) ++state_->faults.shortened;
       return static_cast<IoResult>(length);
     });
   }
@@ -66,9 +69,10 @@ class SimFile final : public File {
     for (const std::string_view piece : pieces) total += piece.size();
     if (offset > kMaxFileBytes || total > kMaxFileBytes - offset) return -EFBIG;
     return Run(FileOp::kWrite, offset, total, [&](const FileCall& call, const auto& admission) {
-      const uint64_t room = state_->Room(*inode_, offset, total);
-      if (room == 0 && total > 0) return IoResult{-ENOSPC};
-      const uint64_t length = std::min(room, admission.limit);
+      const IoResult room = total == 0 ? 0 : state_->Room(*inode_, offset, total, admission);
+      if (room < 0) return room;
+      const uint64_t length = std::min(static_cast<uint64_t>(room), admission.limit);
+      if (admission.limit < total) ++state_->faults.shortened;
       std::string bytes;
       bytes.reserve(total);
       for (const std::string_view piece : pieces) bytes += piece;
@@ -80,15 +84,21 @@ class SimFile final : public File {
 
   IoResult Sync() override {
     return Run(FileOp::kSync, 0, 0, [&](const FileCall&, const auto& admission) {
-      if (admission.lose_pages) {
-        inode_->LosePages(state_->options.failed_sync);
-        return IoResult{-admission.lose_error};
+      if (const std::optional<IoResult> late = inode_->ReportLateLoss()) {
+        ++state_->faults.late_errors;
+        errors_seen_ = inode_->sync_errors;
+        return *late;
       }
+      if (admission.lose_pages) return LosePages(admission.lose_error);
       inode_->Persist();
       if (state_->options.new_entry == SimOptions::NewEntry::kSyncedWithFile) {
         state_->disk.PersistEntriesOf(*inode_);
       }
-      return IoResult{0};
+      // Every File that was open when a sync failed hears of it once.
+      if (errors_seen_ == inode_->sync_errors) return IoResult{0};
+      errors_seen_ = inode_->sync_errors;
+      ++state_->faults.other_errors;
+      return IoResult{-inode_->sync_error};
     });
   }
 
@@ -106,8 +116,12 @@ class SimFile final : public File {
     if (!writable_) return -EBADF;
     if (size == 0) return -EINVAL;
     if (size > kMaxFileBytes) return -EFBIG;
-    return Run(FileOp::kAllocate, 0, size, [&](const FileCall& call, const auto&) {
-      if (state_->Room(*inode_, 0, size) < size) return IoResult{-ENOSPC};
+    return Run(FileOp::kAllocate, 0, size, [&](const FileCall& call, const auto& admission) {
+      const IoResult room = state_->Room(*inode_, 0, size, admission);
+      if (room < 0) return room;
+      if (static_cast<uint64_t>(room) < size) {
+        return IoResult{admission.end < size ? -admission.end_error : -ENOSPC};
+      }
       inode_->SetSize(call.number, std::max<uint64_t>(size, inode_->cached.size()));
       return IoResult{0};
     });
@@ -158,7 +172,18 @@ class SimFile final : public File {
                        body);
   }
 
-  // Under the lock.
+  // These under the lock.
+  IoResult LosePages(int error) {
+    if (!inode_->pending.empty()) ++state_->faults.lost_pages;
+    if (state_->options.failed_sync == SimOptions::FailedSync::kAbortsJournal) {
+      error = EROFS;
+      state_->read_only = true;
+      ++state_->faults.journal_aborts;
+    }
+    const IoResult result = inode_->LosePages(state_->options.failed_sync, error);
+    errors_seen_ = inode_->sync_errors;
+    return result;
+  }
   void Unlock() {
     if (inode_->exclusive_holder == handle_) inode_->exclusive_holder = 0;
     std::erase(inode_->shared_holders, handle_);
@@ -170,6 +195,7 @@ class SimFile final : public File {
   const bool writable_;
   const uint64_t generation_;
   const uint64_t handle_;
+  uint64_t errors_seen_;  // of inode_->sync_errors
 };
 
 class SimDirectory final : public Directory {
@@ -227,7 +253,8 @@ class SimDirectory final : public Directory {
   }
 
   IoResult Sync() override {
-    return Run(FileOp::kDirectorySync, ".", [&](const FileCall&, const auto&) {
+    return Run(FileOp::kDirectorySync, ".", [&](const FileCall&, const auto& admission) {
+      if (admission.lose_pages) return IoResult{-admission.lose_error};
       Here().durable = Here().cached;
       Here().pending.clear();
       return IoResult{0};
@@ -252,6 +279,7 @@ class SimDirectory final : public Directory {
 
   IoResult OpenEntry(uint64_t number, std::string_view name, OpenMode mode,
                      std::unique_ptr<File>* file) {
+    if (state_->read_only && mode != OpenMode::kRead) return -EROFS;
     auto found = Here().cached.find(name);
     if (found == Here().cached.end()) {
       if (mode != OpenMode::kCreate && mode != OpenMode::kCreateExclusive) return -ENOENT;

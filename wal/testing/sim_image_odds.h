@@ -51,6 +51,7 @@ struct SimSectorPlan {
   uint32_t last_end = 0;
   uint32_t applied = 0;
   bool garbage = false;
+  bool stale = false;
 };
 
 // Draws the bytes of one file after a crash.
@@ -71,7 +72,7 @@ class SimContentDrawer {
   void FillStaleHoles(uint64_t durable_size, uint64_t size, std::string* bytes);
   void ApplyPlanned(const SimPendingWrite& write, std::string* bytes);
   void FillGarbage(uint64_t size, std::string* bytes);
-  void CountSectors(uint64_t size);
+  void CountSectors(uint64_t durable_size, uint64_t size);
 
   const SimDisk& disk_;
   const SimOptions& options_;

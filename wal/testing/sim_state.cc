@@ -36,46 +36,86 @@ SimFileSystem::State::Admission SimFileSystem::State::Admit(FileCall* call,
   ++calls[static_cast<int>(call->op)];
   if (Mutates(call->op)) {
     call->number = ++mutating_calls;
-    if (call->number == crash_at) {
-      admission.last = true;
-      admission.unheard = crash_moment != CrashMoment::kAfter;
-      if (crash_moment == CrashMoment::kBefore) admission.error = -EIO;
-    }
+    if (call->number == crash_at) Crash(crash_moment, &admission);
   }
-  ApplyRules(*call, &admission);
+  if (!rules.empty()) ApplyRules(*call, &admission);
+  if (read_only && Mutates(call->op) && admission.error == 0) {
+    admission.error = -EROFS;
+    ++faults.read_only;
+  }
   const bool can_pretend =
       Mutates(call->op) && call->op != FileOp::kCreate && call->op != FileOp::kMakeDirectory;
   if (verdict == SimVerdict::kPretend) admission.pretend = true;
   if (!can_pretend) admission.pretend = false;
+  if (admission.pretend && admission.error == 0) ++faults.pretended;
   return admission;
 }
 
 void SimFileSystem::State::ApplyRules(const FileCall& call, Admission* admission) {
   bool acted = false;
+  const std::string name(call.name);
   for (ActiveRule& active : rules) {
-    const SimRule& rule = active.rule;
-    if (rule.op != call.op) continue;
-    if (fnmatch(rule.name.c_str(), std::string(call.name).c_str(), 0) != 0) continue;
-    const uint64_t match = ++active.matches;
-    if (acted || match < rule.first || match - rule.first >= rule.count) continue;
-    acted = true;
-    ++active.hits;
-    switch (rule.action) {
-      case SimRule::Action::kFail:
-        if (admission->error == 0) admission->error = -rule.error;
-        break;
-      case SimRule::Action::kShort:
-        admission->limit = rule.bytes;
-        break;
-      case SimRule::Action::kLosePages:
-        admission->lose_pages = true;
-        admission->lose_error = rule.error;
-        break;
-      case SimRule::Action::kPretend:
-        admission->pretend = true;
-        break;
+    if (active.rule.op != call.op || fnmatch(active.rule.name.c_str(), name.c_str(), 0) != 0) {
+      continue;
     }
+    ++active.matches;
+    const bool delays = active.rule.action == SimRule::Action::kDelay;
+    if ((acted && !delays) || !IsDue(&active)) continue;
+    acted = acted || !delays;
+    ++active.hits;
+    Act(active.rule, admission);
   }
+}
+
+bool SimFileSystem::State::IsDue(ActiveRule* active) {
+  const SimRule& rule = active->rule;
+  if (active->matches < rule.first) return false;
+  if (rule.one_in <= 1) return active->matches - rule.first < rule.count;
+  return active->hits < rule.count && rule_random.OneIn(rule.one_in);
+}
+
+void SimFileSystem::State::Act(const SimRule& rule, Admission* admission) {
+  switch (rule.action) {
+    case SimRule::Action::kFail:
+      if (admission->error == 0) admission->error = -rule.error;
+      ++faults.failed;
+      return;
+    case SimRule::Action::kShort:
+      admission->limit = rule.bytes;
+      return;
+    case SimRule::Action::kLosePages:
+      admission->lose_pages = true;
+      admission->lose_error = rule.error;
+      return;
+    case SimRule::Action::kPretend:
+      admission->pretend = true;
+      return;
+    case SimRule::Action::kLimit:
+      admission->end = rule.bytes;
+      admission->end_error = rule.error;
+      return;
+    case SimRule::Action::kCorrupt:
+      admission->corrupt_bits = rule.bits;
+      return;
+    case SimRule::Action::kDelay:
+      admission->delayed = true;
+      admission->delay += rule.delay;
+      ++faults.delays;
+      return;
+    case SimRule::Action::kCrashBefore:
+      return Crash(CrashMoment::kBefore, admission);
+    case SimRule::Action::kCrashInside:
+      return Crash(CrashMoment::kInside, admission);
+    case SimRule::Action::kCrashAfter:
+      return Crash(CrashMoment::kAfter, admission);
+  }
+}
+
+void SimFileSystem::State::Crash(CrashMoment moment, Admission* admission) {
+  admission->last = true;
+  admission->unheard = moment != CrashMoment::kAfter;
+  if (moment == CrashMoment::kBefore) admission->error = -EIO;
+  ++faults.crashes;
 }
 
 void SimFileSystem::State::Record(const FileCall& call, IoResult result) {
@@ -92,14 +132,33 @@ void SimFileSystem::State::Record(const FileCall& call, IoResult result) {
   log_next = (log_next + 1) % kLogged;
 }
 
-uint64_t SimFileSystem::State::Room(const SimInode& inode, uint64_t offset, uint64_t total) const {
-  const uint64_t end = offset + total;
-  if (!capacity.has_value() || end <= inode.cached.size()) return total;
+IoResult SimFileSystem::State::Room(const SimInode& inode, uint64_t offset, uint64_t total,
+                                    const Admission& admission) {
+  uint64_t room = total;
+  if (total > admission.end || offset > admission.end - total) {
+    room = admission.end > offset ? admission.end - offset : 0;
+    ++faults.limited;
+    if (room == 0) return -admission.end_error;
+  }
+  const uint64_t end = offset + room;
+  if (!capacity.has_value() || end <= inode.cached.size()) return static_cast<IoResult>(room);
   const uint64_t growth = end - inode.cached.size();
   const uint64_t used = disk.UsedBytes();
   const uint64_t free = *capacity > used ? *capacity - used : 0;
-  if (growth <= free) return total;
-  return total - std::min(total, growth - free);
+  if (growth <= free) return static_cast<IoResult>(room);
+  ++faults.full;
+  room -= std::min(room, growth - free);
+  return room == 0 ? -ENOSPC : static_cast<IoResult>(room);
+}
+
+void SimFileSystem::State::CorruptRead(uint32_t bits, std::span<char> bytes) {
+  if (bits == 0 || bytes.empty()) return;
+  ++faults.corrupted_reads;
+  for (uint32_t i = 0; i < bits; ++i) {
+    char& byte = bytes[rule_random.Below(bytes.size())];
+    byte = static_cast<char>(byte ^ (1 << rule_random.Below(8)));
+    ++faults.flipped_bits;
+  }
 }
 
 }  // namespace millrace

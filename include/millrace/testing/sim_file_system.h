@@ -13,10 +13,13 @@
 #include "millrace/file_system.h"
 #include "millrace/language.h"
 #include "millrace/testing/file_call.h"
+#include "millrace/testing/sim_options.h"
+#include "millrace/testing/sim_rule.h"
 
 namespace millrace {
 
-// A file system in memory that knows what a power cut would leave of it.
+// A file system in memory that knows what a power cut would leave of it. README.md beside
+// this file is the guide to it.
 //
 // Each file and each directory has two states: the volatile one, which every
 // call sees, and the durable one, to which Sync brings the first. What lies
@@ -40,48 +43,6 @@ namespace millrace {
 // Everything follows from the seeds. Thread-safe; the objects it hands out must
 // not outlive it. An image shares memory with its origin and lives on its own.
 
-struct SimOptions {
-  uint64_t seed = 1;
-  uint32_t sector_bytes = 512;  // what the disk writes in one piece; 512 or 4096
-
-  // Of the unsynced operations on a directory a crash keeps any subset, or, as
-  // with an ordered journal, those before some point.
-  enum class Entries : uint8_t { kAnySubset, kPrefix } entries = Entries::kAnySubset;
-
-  // Whether syncing a new file makes its directory entry durable as well, as
-  // ext4 does and POSIX does not promise.
-  enum class NewEntry : uint8_t {
-    kNeedsDirectorySync,
-    kSyncedWithFile
-  } new_entry = NewEntry::kNeedsDirectorySync;
-
-  // What a sync that failed leaves of the size: ext4 keeps the new one, and zeros
-  // in it; xfs and btrfs go back.
-  enum class FailedSync : uint8_t { kKeepsSize, kRevertsSize } failed_sync = FailedSync::kKeepsSize;
-
-  // Kinds of damage beyond lost sectors, sizes and entries.
-  bool torn_sectors = true;
-  bool garbage = true;              // inside the range of an unsynced write
-  bool stale_holes = true;          // bytes of deleted files in what was never written
-  bool powersafe_overwrite = true;  // false: garbage may cover the whole sector
-
-  bool overwrites_in_place = true;  // Directory::OverwritesInPlace
-};
-
-// What became of the unsynced operations in the images drawn so far.
-struct DamageCounts {
-  uint64_t images = 0;
-  uint64_t lost_write = 0;   // a sector as it was before all of its writes
-  uint64_t old_version = 0;  // a sector between two of its writes
-  uint64_t torn_sector = 0;  // one version up to a byte, another from there on
-  uint64_t garbage = 0;      // random bytes where a write was under way
-  uint64_t size_lost = 0;    // a file not as long as it was made
-  uint64_t stale_hole = 0;   // never written, and full of something else
-  uint64_t lost_create = 0;
-  uint64_t lost_rename = 0;
-  uint64_t lost_unlink = 0;
-};
-
 // Names one crash image of a given state: a seed, or a mask of pending units.
 using ImageId = uint64_t;
 inline constexpr ImageId kSubsetImage = uint64_t{1} << 63;
@@ -91,37 +52,15 @@ enum class SimVerdict : uint8_t {
   kPretend,  // answer with success and do nothing: a disk that lies
 };
 
-struct SimRule {
-  enum class Action : uint8_t {
-    kFail,       // returns -error, without effect
-    kShort,      // moves at most `bytes`, which may be 0
-    kLosePages,  // a sync: returns -error, and the pending pages pass for clean though
-                 // the disk never got them; the next sync returns 0 (ext4, xfs, btrfs)
-    kPretend,
-  };
-  static constexpr uint64_t kForever = ~uint64_t{0};
-
-  FileOp op = FileOp::kWrite;
-  Action action = Action::kFail;
-  int error = 0;
-  uint64_t bytes = 0;
-  std::string name = "*";  // a glob over FileCall::name
-  uint64_t first = 1;      // the first matching call that it hits
-  uint64_t count = 1;      // how many it hits from there on
-};
-
-enum class CrashMoment : uint8_t {
-  kBefore,  // the call does nothing and fails
-  kInside,  // the call takes effect, but its caller hears -EIO
-  kAfter,   // the call succeeds, and is the last one that does
-};
-
 class SimFileSystem final : public FileSystem {
  public:
   using Hook = std::function<SimVerdict(const FileCall&)>;
   using ImageVisitor = std::function<void(SimFileSystem& image, ImageId id)>;
+  using Delay = std::function<void(const FileCall&, uint64_t delay)>;
 
   explicit SimFileSystem(const SimOptions& options);
+  // With the script's rules and capacity.
+  explicit SimFileSystem(const SimScript& script);
   ~SimFileSystem() override;
 
   IoResult OpenDirectory(const std::string& path, DirectoryMode mode,
@@ -153,7 +92,7 @@ class SimFileSystem final : public FileSystem {
   uint64_t ForEachCrashImage(uint64_t budget, uint64_t seed, const ImageVisitor& visit,
                              DamageCounts* damage = nullptr) const;
 
-  // A copy with all its pending operations, powered on, without rules and hook.
+  // A copy with all its pending operations, powered on, without rules and hooks.
   std::unique_ptr<SimFileSystem> Clone() const;
 
   // Of what calls see: names, sizes and bytes. Equal states have equal hashes.
@@ -162,7 +101,7 @@ class SimFileSystem final : public FileSystem {
   // Faults.
 
   // Returns a handle for RuleHits. Of several matching rules the first that is
-  // due acts; each counts every matching call.
+  // due acts, beside delays; each counts every matching call.
   int AddRule(const SimRule& rule);
   void ClearRules();
   uint64_t RuleHits(int rule) const;
@@ -170,6 +109,13 @@ class SimFileSystem final : public FileSystem {
   void SetHook(Hook hook);
   // How many bytes all files together may have: beyond, ENOSPC.
   void SetCapacity(std::optional<uint64_t> bytes);
+  // Called by SimRule::Action::kDelay before the call takes effect, without any lock held:
+  // it may wait for another thread, or put a clock of the test forward.
+  void SetDelay(Delay delay);
+  FaultCounts Faults() const;
+  // Options, capacity and rules as they are now: to be printed when a test fails, and to be
+  // parsed to have it again.
+  SimScript Script() const;
 
   // Damage at rest: to volatile and durable state alike. A path is that of the
   // directory, '/', and the name.
