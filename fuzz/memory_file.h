@@ -13,7 +13,7 @@
 namespace millrace {
 
 // Bytes, as a file that can be read and nothing else. They outlive this.
-class MemoryFile final : public File {
+class MemoryFile : public File {
  public:
   explicit MemoryFile(std::string_view bytes) : bytes_(bytes) {}
 

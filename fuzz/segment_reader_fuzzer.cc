@@ -7,11 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <random>
 #include <string>
 #include <string_view>
 
 #include "fuzz/memory_file.h"
+#include "fuzz/mutator.h"
+#include "fuzz/seal.h"
 #include "wal/check.h"
 #include "wal/format.h"
 #include "wal/segment_reader.h"
@@ -19,20 +20,11 @@
 namespace millrace {
 namespace {
 
-constexpr uint64_t kNumber = 3;
-constexpr uint64_t kIncarnation = 1234;
-
-LogId FuzzLogId() {
-  LogId id;
-  id.fill('f');
-  return id;
-}
-
 // Frames as text, and the checks that hold for any input.
 std::string Walk(const std::string& file_bytes, uint64_t limit, SequenceNumber first) {
   using Kind = SegmentReader::Kind;
   MemoryFile file(file_bytes);
-  SegmentReader reader(&file, FuzzLogId(), kNumber, kIncarnation);
+  SegmentReader reader(&file, FuzzedLogId(), kFuzzedNumber, kFuzzedIncarnation);
   reader.Seek(kFramesOffset, first);
   std::string walk;
   uint64_t at = kFramesOffset;
@@ -73,44 +65,15 @@ std::string Walk(const std::string& file_bytes, uint64_t limit, SequenceNumber f
   }
 }
 
-// Makes most of the frames in `bytes` valid.
-void Seal(char* bytes, size_t size, unsigned seed) {
-  const uint64_t segment_seed = SegmentSeed(FuzzLogId(), kNumber, kIncarnation);
-  std::minstd_rand random(seed);
-  for (size_t at = 0; at + kFrameHeaderBytes <= size;) {
-    char* p = bytes + at;
-    FrameHeader header;
-    std::memcpy(&header.sequence, p + 8, 8);
-    std::memcpy(&header.body_bytes, p + 16, 4);
-    header.type = static_cast<FrameType>(p[20]);
-    header.flags = static_cast<uint8_t>(p[21]);
-    std::memcpy(&header.count, p + 22, 2);
-    const uint64_t frame_bytes = FrameBytes(header.body_bytes);
-    const uint64_t room = size - at;
-    if (random() % 4 != 0) {
-      if (frame_bytes <= room) {
-        header.body_checksum = BodyChecksum(
-            BodySeed(FuzzLogId()), std::string_view(p + kFrameHeaderBytes, header.body_bytes));
-      }
-      EncodeFrameHeader(header, segment_seed, kFramesOffset + at, p);
-    }
-    at += frame_bytes <= room ? frame_bytes : kAlignment;
-  }
-}
-
 }  // namespace
 }  // namespace millrace
 
-// libFuzzer's; absent where a corpus is only replayed.
-extern "C" __attribute__((weak)) size_t LLVMFuzzerMutate(uint8_t* data, size_t size,
-                                                         size_t max_size);
-
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
                                           unsigned seed) {
-  if (LLVMFuzzerMutate == nullptr) return size;
-  size = LLVMFuzzerMutate(data, size, max_size);
+  size = millrace::Mutate(data, size, max_size);
   if (seed % 8 != 0 && size > 1) {
-    millrace::Seal(reinterpret_cast<char*>(data) + 1, size - 1, seed);
+    millrace::SealFrames(reinterpret_cast<char*>(data) + 1, size - 1, millrace::kFramesOffset,
+                         seed);
   }
   return size;
 }

@@ -49,6 +49,7 @@ inline std::optional<std::string> Slot(const std::string& file, const char* magi
     auto block = Block(file, slot, magic, seed);
     const uint64_t generation = block ? U(*block, 40, 8) : 0;
     if (generation == 0 || generation + 1 == 0 || generation % 2 != uint64_t(slot)) block.reset();
+    if (block && block->compare(8, 8, "MILLRCUR") == 0 && U(*block, 20, 4) > 128) block.reset();
     return block;
   };
   const auto a = valid(0);
@@ -74,8 +75,10 @@ inline std::optional<uint64_t> CursorCommitted(const Files& files, const std::st
   const std::string shared = files.count("CURSORS") > 0 ? files.at("CURSORS") : "";
   for (uint64_t at = 0; at < shared.size() && U(own, 216, 8) != 0; at += 4096) {
     for (const std::string& block : SharedBlock(shared, at)) {
+      const uint64_t name_bytes = U(own, 20, 4);
       const bool same = block.substr(20, 20) == own.substr(20, 20) &&  // name's size, log id
-                        block.substr(88, 136) == own.substr(88, 136);  // name, incarnation
+                        block.substr(88, name_bytes) == own.substr(88, name_bytes) &&
+                        U(block, 216, 8) == U(own, 216, 8);
       if (same && U(block, 40, 8) > U(*newest, 40, 8)) newest = block;
     }
   }
