@@ -42,17 +42,6 @@ bool IsLost(const std::string& line) {
   return line.ends_with(" lost") && line.find(' ') + 5 == line.size();
 }
 
-// The numbers that recovery names as lost, having read everything.
-std::set<SequenceNumber> NumbersLost(const RecoveryReport& report) {
-  std::set<SequenceNumber> numbers;
-  for (const LostRange& lost : report.lost) {
-    for (SequenceNumber s = lost.first; s <= lost.last; ++s) {
-      WAL_CHECK(numbers.insert(s).second);  // named once
-    }
-  }
-  return numbers;
-}
-
 [[noreturn]] void Fail(const char* what, const std::vector<std::string>& lines,
                        const std::string& detail) {
   std::fprintf(stderr, "check failed: %s\n%s\n", what, detail.c_str());
@@ -90,21 +79,42 @@ void CheckLines(const ValidLog& log, const std::map<std::string, std::string>& f
   }
 }
 
-void CheckReport(SimFileSystem& disk, const std::vector<std::string>& lines,
-                 std::set<SequenceNumber>* lost) {
+void CheckIndependently(const std::map<std::string, std::string>& files,
+                        const std::vector<std::string>& lines) {
+  const std::vector<std::string> other = independent::Reader().Read(files);
+  if (other == lines) return;
+  const auto differ = std::mismatch(other.begin(), other.end(), lines.begin(), lines.end()).first;
+  Fail("the independent reader says something else", lines,
+       absl::StrCat(other.size(), " lines; ", differ == other.end() ? "fewer" : *differ));
+}
+
+// Returns what recovery, having read everything, names as surely written.
+std::set<SequenceNumber> CheckReport(SimFileSystem& disk, const std::vector<std::string>& lines) {
   LogReaderOptions options;
   options.file_system = &disk;
   options.scan = LogReaderOptions::Scan::kAll;
   options.limit = LogReaderOptions::Limit::kReadable;
   const auto reader = LogReader::Open(kFuzzedDirectory, options);
   WAL_CHECK(reader.ok());
-  *lost = NumbersLost((*reader)->recovery());
+  const std::string report = (*reader)->recovery().ToString();
   std::set<SequenceNumber> met;
   for (const std::string& line : lines) {
     if (IsLost(line)) met.insert(std::stoull(line));
   }
-  if (met != *lost)
-    Fail("the report names something else", lines, (*reader)->recovery().ToString());
+  const SequenceNumber end = lines.empty() ? 0 : std::stoull(lines.back());
+  std::set<SequenceNumber> named;
+  std::set<SequenceNumber> written;
+  for (const LostRange& lost : (*reader)->recovery().lost) {
+    for (SequenceNumber s = lost.first; s <= lost.last; ++s) {
+      if (lost.acknowledgement != Acknowledgement::kUnknown) written.insert(s);
+      if (!named.insert(s).second) Fail("a number is named twice", lines, report);
+      // What is cut off the end may have been acknowledged; nobody can say so any more.
+      const bool cut = s > end && lost.acknowledgement != Acknowledgement::kAcknowledged;
+      if (met.erase(s) == 0 && !cut) Fail("a loss is named and not met", lines, report);
+    }
+  }
+  if (!met.empty()) Fail("a loss is met and not named", lines, report);
+  return written;
 }
 
 void CheckStrict(SimFileSystem& disk, const std::set<SequenceNumber>& lost) {
@@ -178,11 +188,8 @@ void CheckDamaged(const ValidLog& log, const std::map<std::string, std::string>&
   // Nothing is left of the log.
   if (lines.size() == 1 && lines.front().find("no log") != std::string::npos) return;
   CheckLines(log, files, lines);
-  if (independent::Reader().Read(files) != lines) {
-    Fail("the independent reader says something else", lines, "");
-  }
-  std::set<SequenceNumber> lost;
-  CheckReport(*disk, lines, &lost);
+  CheckIndependently(files, lines);
+  const std::set<SequenceNumber> lost = CheckReport(*disk, lines);
   WAL_CHECK(disk->Hash() == before);
   WAL_CHECK(disk->MutatingCalls() == mutations);
   const bool all = opening < 0 || opening > 2;

@@ -16,7 +16,8 @@ namespace millrace {
 //   the report names what the reader meets, no more and no less;
 //   a reader written from FORMAT.md alone says the same;
 // and, one of them or all, as `opening` says (0 to 2; all others: all)
-//   kStrict refuses if and only if something is named, and then changes nothing;
+//   kStrict refuses if and only if something is named that surely was written, and then
+//   changes nothing;
 //   kSalvage opens, goes on behind the last number, and keeps all that was readable;
 //   kStopAtFirstLoss keeps what stands before the first loss.
 void CheckDamaged(const ValidLog& log, const std::map<std::string, std::string>& files,

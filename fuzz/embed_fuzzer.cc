@@ -2,6 +2,7 @@
 // the frame around one is damaged, the search for the next one goes through the payload, and
 // must find nothing there: what is read is what was appended, byte for byte.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -28,8 +29,8 @@ std::string Piece(const ValidLogWriter& log, FuzzInput& input) {
   const size_t size = 8 * input.Number(1) + 4096 * (block >> 7);
   // From the frames on, mostly: headers stand at the first two blocks.
   const size_t begin = block % 4 == 3 ? 0 : kFramesOffset + 64 * (block & 0x7f) / 4;
-  if (begin >= bytes.size()) return std::string(size, 'p');
-  return std::string(shift, '\0') + bytes.substr(begin, size);
+  if (begin >= bytes.size()) return std::string(size % 5500, 'p');
+  return std::string(shift, '\0') + bytes.substr(begin, std::min<size_t>(size, 5500));
 }
 
 ValidLog LogWithPieces(FuzzInput& input) {

@@ -32,7 +32,7 @@ SegmentBuilder FuzzedSegment() {
 // As segment_reader_fuzzer reads them: the first number, then frames.
 void SaveSegments(const std::filesystem::path& directory) {
   const auto save = [&](const std::string& name, const SegmentBuilder& segment) {
-    SaveSeed(directory, name, "\x01" + segment.Bytes().substr(kFramesOffset));
+    SaveSeed(directory, name, "\x81" + segment.Bytes().substr(kFramesOffset));
   };
   const Attribute attribute{"name", "value"};
   AppendOptions extras;
@@ -49,8 +49,8 @@ void SaveSegments(const std::filesystem::path& directory) {
 
   const SegmentBuilder five =
       FuzzedSegment().Group(0).Record("1").Record("2").Record("3").Record("4").Record("5");
-  std::string bytes = "\x01" + five.Bytes().substr(kFramesOffset);
-  SaveSeed(directory, "unknown_first", '\0' + bytes.substr(1));
+  std::string bytes = "\x81" + five.Bytes().substr(kFramesOffset);
+  SaveSeed(directory, "unknown_first", '\x80' + bytes.substr(1));
   SaveSeed(directory, "torn", bytes.substr(0, bytes.size() - 20));
   SaveSeed(directory, "zeros_behind", bytes + std::string(5000, '\0'));
   bytes[five.FrameBegin(3) - kFramesOffset + 10] ^= 1;

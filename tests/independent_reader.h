@@ -117,9 +117,12 @@ class Reader {
   // The first number that no longer counts in the segment.
   uint64_t Above(const Segment& s) const;
   std::map<uint64_t, Segment>::iterator Lower(std::map<uint64_t, Segment>::iterator it);
+  // Whether records in the file say that it is the predecessor that `header` names.
+  bool FramesMatch(const std::string& header);
   Lines FollowChain();
   void Mark(uint64_t epoch, uint64_t mark) { marks_.emplace_back(epoch, mark); }
 
+  std::map<uint64_t, std::string> all_;  // files named as segments
   std::map<uint64_t, Segment> segments_;
   std::string log_id_;
   uint64_t epoch_ = 1, first_retained_ = 1;
@@ -263,6 +266,7 @@ inline void Reader::TakeSegments(const Files& files) {
       if (sound) s.header = *header;
     }
     segments_[s.number] = s;
+    all_[s.number] = bytes;
   }
 }
 
@@ -356,6 +360,22 @@ inline std::map<uint64_t, Reader::Segment>::iterator Reader::Lower(
   return segments_.end();
 }
 
+inline bool Reader::FramesMatch(const std::string& header) {
+  Segment s;
+  s.number = U(header, 96, 8);
+  s.incarnation = U(header, 104, 8);
+  s.bytes = all_[s.number];
+  Lines lines;
+  const auto marks = marks_;
+  const uint64_t first_retained = first_retained_;
+  Scan(s, std::min<uint64_t>(U(header, 120, 8), s.bytes.size()), U(header, 112, 8) + 1, true,
+       &lines);
+  marks_ = marks;
+  first_retained_ = first_retained;
+  if (!lines.empty()) segments_[s.number] = s;
+  return !lines.empty();
+}
+
 inline Reader::Lines Reader::FollowChain() {
   Lines lines;
   auto it = Lower(segments_.end());
@@ -370,11 +390,14 @@ inline Reader::Lines Reader::FollowChain() {
     if (!s.header.empty()) {
       const uint64_t named = U(s.header, 96, 8);
       if (named == 0 || U(s.header, 112, 8) < first_retained_) break;
+      const std::string header = s.header;
       const auto found = segments_.find(named);
-      if (found != segments_.end() && found->second.incarnation == U(s.header, 104, 8)) {
-        it = found;
-        end = U(s.header, 120, 8);
-        below = U(s.header, 112, 8) + 1;
+      const bool matches =
+          found != segments_.end() && found->second.incarnation == U(header, 104, 8);
+      if (matches || FramesMatch(header)) {
+        it = segments_.find(named);
+        end = U(header, 120, 8);
+        below = U(header, 112, 8) + 1;
         cut_known = true;
         continue;
       }

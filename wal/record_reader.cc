@@ -90,10 +90,7 @@ std::optional<RecordReader::Kind> RecordReader::OpenSegment(SequenceNumber limit
                            : unreadable ? LossCause::kUnreadable
                                         : LossCause::kForeignSegment);
   }
-  if (CheckHeader() == Identity::kForeign) {
-    file_.reset();
-    return LoseFile(limit, LossCause::kForeignSegment);
-  }
+  CheckHeader();
   Start();
   return std::nullopt;
 }
@@ -106,9 +103,9 @@ void RecordReader::NextSegment() {
   node_ = node_->next();
 }
 
-// One intact copy of the header that names this segment is enough. A header
-// that names another one is proof, and no header at all is none: each frame
-// proves by itself where it belongs.
+// Also finds the end of the file. One intact copy of the header that names this
+// segment is enough. What it says only explains a loss: each frame proves by itself
+// where it belongs, and recovery goes by the frames as well.
 RecordReader::Identity RecordReader::CheckHeader() {
   Identity identity = Identity::kUnknown;
   FileInfo info;
@@ -275,7 +272,8 @@ RecordReader::Kind RecordReader::DeliverBatched() {
 std::optional<RecordReader::Kind> RecordReader::TakeDamage(const SegmentReader::Step& step,
                                                            SequenceNumber highest, uint64_t end) {
   // A file that was taken for another use while it was read is no damage.
-  if (CheckHeader() == Identity::kForeign) {
+  const bool goes_on = step.kind == SegmentReader::Kind::kLost && next_ >= first_retained_();
+  if (CheckHeader() == Identity::kForeign && !goes_on) {
     reader_.reset();
     file_.reset();
     return LoseFile(highest, LossCause::kForeignSegment);
