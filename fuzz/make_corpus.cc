@@ -1,5 +1,7 @@
 // Writes the seeds of the corpora:
-//   bazel run //fuzz:make_corpus -- "$PWD/fuzz/corpus"
+//   bazel run //fuzz:make_corpus -- "$PWD/fuzz/corpus" "$PWD/tests/testdata/format_v1"
+//
+// What stands there besides was found by fuzzing and kept by libFuzzer's -merge=1.
 
 #include <cstdint>
 #include <cstdio>
@@ -11,34 +13,26 @@
 #include <string_view>
 #include <vector>
 
+#include "fuzz/corpus_seeds.h"
+#include "fuzz/seal.h"
 #include "tests/segment_builder.h"
 #include "wal/format.h"
 
 namespace millrace {
 namespace {
 
-void Save(const std::filesystem::path& directory, const std::string& name, std::string_view bytes) {
-  std::filesystem::create_directories(directory);
-  std::ofstream file(directory / name, std::ios::binary | std::ios::trunc);
-  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  if (!file.flush()) {
-    std::fprintf(stderr, "cannot write %s\n", name.c_str());
-    std::exit(1);
-  }
-}
-
 SegmentBuilder FuzzedSegment() {
   SegmentHeader header;
-  header.log_id.fill('f');
-  header.number = 3;
-  header.incarnation = 1234;
+  header.log_id = FuzzedLogId();
+  header.number = kFuzzedNumber;
+  header.incarnation = kFuzzedIncarnation;
   return SegmentBuilder(header);
 }
 
 // As segment_reader_fuzzer reads them: the first number, then frames.
 void SaveSegments(const std::filesystem::path& directory) {
   const auto save = [&](const std::string& name, const SegmentBuilder& segment) {
-    Save(directory, name, "\x01" + segment.Bytes().substr(kFramesOffset));
+    SaveSeed(directory, name, "\x81" + segment.Bytes().substr(kFramesOffset));
   };
   const Attribute attribute{"name", "value"};
   AppendOptions extras;
@@ -55,14 +49,14 @@ void SaveSegments(const std::filesystem::path& directory) {
 
   const SegmentBuilder five =
       FuzzedSegment().Group(0).Record("1").Record("2").Record("3").Record("4").Record("5");
-  std::string bytes = "\x01" + five.Bytes().substr(kFramesOffset);
-  Save(directory, "unknown_first", '\0' + bytes.substr(1));
-  Save(directory, "torn", bytes.substr(0, bytes.size() - 20));
-  Save(directory, "zeros_behind", bytes + std::string(5000, '\0'));
+  std::string bytes = "\x81" + five.Bytes().substr(kFramesOffset);
+  SaveSeed(directory, "unknown_first", '\x80' + bytes.substr(1));
+  SaveSeed(directory, "torn", bytes.substr(0, bytes.size() - 20));
+  SaveSeed(directory, "zeros_behind", bytes + std::string(5000, '\0'));
   bytes[five.FrameBegin(3) - kFramesOffset + 10] ^= 1;
-  Save(directory, "hole", bytes);
+  SaveSeed(directory, "hole", bytes);
   bytes.replace(five.FrameBegin(1) - kFramesOffset, 30, 30, '\0');
-  Save(directory, "two_holes", bytes);
+  SaveSeed(directory, "two_holes", bytes);
 }
 
 // As open_directory_fuzzer reads them: how the log ended, then edits: kind, file,
@@ -71,7 +65,7 @@ void SaveEdits(const std::filesystem::path& directory) {
   const auto save = [&](const std::string& name, std::initializer_list<int> bytes) {
     std::string text;
     for (const int byte : bytes) text.push_back(static_cast<char>(byte));
-    Save(directory, name, text);
+    SaveSeed(directory, name, text);
   };
   constexpr int kFlip = 0, kOver = 1, kTruncate = 2, kExtend = 3, kErase = 4, kCopy = 5, kZero = 6,
                 kForge = 7;
@@ -107,7 +101,7 @@ void SaveEdits(const std::filesystem::path& directory) {
   const auto save_forged = [&](const std::string& name, const std::vector<std::vector<int>>& all) {
     std::string text(1, '\0');
     for (const std::vector<int>& edit : all) text.append(edit.begin(), edit.end());
-    Save(directory, name, text);
+    SaveSeed(directory, name, text);
   };
   save_forged("shared_newer", {forge(kCursor, 2, 3), forge(kShared, 0, 9)});
   save_forged("shared_older", {forge(kCursor, 2, 3), forge(kShared, 0, 5)});
@@ -130,21 +124,26 @@ void SaveOperations(const std::filesystem::path& directory) {
   for (int i = 0; i < kSeeds; ++i) {
     std::string bytes(size_t{100} << i % 6, '\0');
     for (char& byte : bytes) byte = static_cast<char>(random());
-    Save(directory, "random_" + std::to_string(i), bytes);
+    SaveSeed(directory, "random_" + std::to_string(i), bytes);
   }
-  Save(directory, "zeros", std::string(200, '\0'));
-  Save(directory, "ones", std::string(200, '\xff'));
+  SaveSeed(directory, "zeros", std::string(200, '\0'));
+  SaveSeed(directory, "ones", std::string(200, '\xff'));
 }
 
 }  // namespace
 }  // namespace millrace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: make_corpus <directory>\n");
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: make_corpus <directory> <golden log>\n");
     return 1;
   }
   const std::filesystem::path corpus = argv[1];
+  millrace::SaveFrames(corpus / "frame_fuzzer");
+  millrace::SaveSlots(corpus / "slot_fuzzer", argv[2]);
+  millrace::SaveCursorFiles(corpus / "cursor_files_fuzzer");
+  millrace::SaveDamage(corpus / "damage_fuzzer");
+  millrace::SaveEmbedded(corpus / "embed_fuzzer");
   millrace::SaveSegments(corpus / "segment_reader_fuzzer");
   millrace::SaveEdits(corpus / "open_directory_fuzzer");
   millrace::SaveOperations(corpus / "log_model_fuzzer");

@@ -49,6 +49,7 @@ inline std::optional<std::string> Slot(const std::string& file, const char* magi
     auto block = Block(file, slot, magic, seed);
     const uint64_t generation = block ? U(*block, 40, 8) : 0;
     if (generation == 0 || generation + 1 == 0 || generation % 2 != uint64_t(slot)) block.reset();
+    if (block && block->compare(8, 8, "MILLRCUR") == 0 && U(*block, 20, 4) > 128) block.reset();
     return block;
   };
   const auto a = valid(0);
@@ -74,8 +75,10 @@ inline std::optional<uint64_t> CursorCommitted(const Files& files, const std::st
   const std::string shared = files.count("CURSORS") > 0 ? files.at("CURSORS") : "";
   for (uint64_t at = 0; at < shared.size() && U(own, 216, 8) != 0; at += 4096) {
     for (const std::string& block : SharedBlock(shared, at)) {
+      const uint64_t name_bytes = U(own, 20, 4);
       const bool same = block.substr(20, 20) == own.substr(20, 20) &&  // name's size, log id
-                        block.substr(88, 136) == own.substr(88, 136);  // name, incarnation
+                        block.substr(88, name_bytes) == own.substr(88, name_bytes) &&
+                        U(block, 216, 8) == U(own, 216, 8);
       if (same && U(block, 40, 8) > U(*newest, 40, 8)) newest = block;
     }
   }
@@ -114,9 +117,12 @@ class Reader {
   // The first number that no longer counts in the segment.
   uint64_t Above(const Segment& s) const;
   std::map<uint64_t, Segment>::iterator Lower(std::map<uint64_t, Segment>::iterator it);
+  // Whether records in the file say that it is the predecessor that `header` names.
+  bool FramesMatch(const std::string& header);
   Lines FollowChain();
   void Mark(uint64_t epoch, uint64_t mark) { marks_.emplace_back(epoch, mark); }
 
+  std::map<uint64_t, std::string> all_;  // files named as segments
   std::map<uint64_t, Segment> segments_;
   std::string log_id_;
   uint64_t epoch_ = 1, first_retained_ = 1;
@@ -260,6 +266,7 @@ inline void Reader::TakeSegments(const Files& files) {
       if (sound) s.header = *header;
     }
     segments_[s.number] = s;
+    all_[s.number] = bytes;
   }
 }
 
@@ -353,6 +360,22 @@ inline std::map<uint64_t, Reader::Segment>::iterator Reader::Lower(
   return segments_.end();
 }
 
+inline bool Reader::FramesMatch(const std::string& header) {
+  Segment s;
+  s.number = U(header, 96, 8);
+  s.incarnation = U(header, 104, 8);
+  s.bytes = all_[s.number];
+  Lines lines;
+  const auto marks = marks_;
+  const uint64_t first_retained = first_retained_;
+  Scan(s, std::min<uint64_t>(U(header, 120, 8), s.bytes.size()), U(header, 112, 8) + 1, true,
+       &lines);
+  marks_ = marks;
+  first_retained_ = first_retained;
+  if (!lines.empty()) segments_[s.number] = s;
+  return !lines.empty();
+}
+
 inline Reader::Lines Reader::FollowChain() {
   Lines lines;
   auto it = Lower(segments_.end());
@@ -367,11 +390,14 @@ inline Reader::Lines Reader::FollowChain() {
     if (!s.header.empty()) {
       const uint64_t named = U(s.header, 96, 8);
       if (named == 0 || U(s.header, 112, 8) < first_retained_) break;
+      const std::string header = s.header;
       const auto found = segments_.find(named);
-      if (found != segments_.end() && found->second.incarnation == U(s.header, 104, 8)) {
-        it = found;
-        end = U(s.header, 120, 8);
-        below = U(s.header, 112, 8) + 1;
+      const bool matches =
+          found != segments_.end() && found->second.incarnation == U(header, 104, 8);
+      if (matches || FramesMatch(header)) {
+        it = segments_.find(named);
+        end = U(header, 120, 8);
+        below = U(header, 112, 8) + 1;
         cut_known = true;
         continue;
       }

@@ -141,6 +141,27 @@ TEST_F(RecordReaderTest, FileOfAnotherSegmentOrLogIsForeign) {
   }
 }
 
+// As recovery, which counts such a segment in the chain.
+TEST_F(RecordReaderTest, HeaderOfAnotherSegmentLosesNoRecordWhoseFramesAreIntact) {
+  SegmentBuilder a(Header(1, 1));
+  Fill(a, 5);
+  SegmentBuilder b(Header(2, 6));
+  Fill(b, 7);
+  const std::string other = SegmentBuilder(Header(7, 1)).Bytes();
+  std::string bytes = a.Bytes().replace(0, kFramesOffset, other, 0, kFramesOffset);
+  const auto nodes = std::vector{Node(a), Node(b)};
+  Seal(nodes[0], a, nodes[1]);
+  WriteFile(*directory_, SegmentName(1), bytes);
+  Store(b);
+  RecordReader reader = Reader(nodes[0]);
+  EXPECT_EQ(ReadAll(reader, 7), "1 2 3 4 5 6 7");
+  // With a hole the records on both of its sides are there.
+  bytes[a.FrameBegin(2) + 3] ^= 1;
+  WriteFile(*directory_, SegmentName(1), bytes);
+  RecordReader holed = Reader(nodes[0]);
+  EXPECT_EQ(ReadAll(holed, 7), "1 lost 2..2" + Cause(LossCause::kChecksum) + " 3 4 5 6 7");
+}
+
 TEST_F(RecordReaderTest, TrimmedRecordsAreToldFromLostOnes) {
   SegmentBuilder a(Header(1, 1));
   Fill(a, 3);

@@ -92,10 +92,7 @@ std::optional<RecordReader::Kind> RecordReader::OpenSegment(SequenceNumber limit
                     : unreadable ? LossCause::kUnreadable
                                  : LossCause::kForeignSegment);
   }
-  if (CheckHeader() == Identity::kForeign) {
-    file_.reset();
-    return LoseFile(limit, ending, LossCause::kForeignSegment);
-  }
+  CheckHeader();
   Start();
   return std::nullopt;
 }
@@ -116,9 +113,9 @@ bool RecordReader::EndsElsewhere(const SegmentNode::Ending* ending) const {
   return node_->ending() != ending;
 }
 
-// One intact copy of the header that names this segment is enough. A header
-// that names another one is proof, and no header at all is none: each frame
-// proves by itself where it belongs.
+// Also finds the end of the file. One intact copy of the header that names this
+// segment is enough. What it says only explains a loss: each frame proves by itself
+// where it belongs, and recovery goes by the frames as well.
 RecordReader::Identity RecordReader::CheckHeader() {
   Identity identity = Identity::kUnknown;
   FileInfo info;
@@ -288,7 +285,8 @@ std::optional<RecordReader::Kind> RecordReader::TakeDamage(const SegmentReader::
                                                            const SegmentNode::Ending* ending) {
   if (EndsElsewhere(ending)) return std::nullopt;
   // A file that was taken for another use while it was read is no damage.
-  if (CheckHeader() == Identity::kForeign) {
+  const bool goes_on = step.kind == SegmentReader::Kind::kLost && next_ >= first_retained_();
+  if (CheckHeader() == Identity::kForeign && !goes_on) {
     reader_.reset();
     file_.reset();
     return LoseFile(highest, ending, LossCause::kForeignSegment);
