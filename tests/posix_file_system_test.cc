@@ -375,6 +375,18 @@ TEST(PosixFileSystemFactsTest, BootIdStaysWithinOneBoot) {
   EXPECT_EQ(FoldBootId(""), 0u);
 }
 
+TEST(PosixFileSystemFactsTest, FileSystemsOfOthersAreDoubtfulAndNamed) {
+  EXPECT_EQ(DoubtfulFileSystem(0x6969), "nfs");
+  EXPECT_EQ(DoubtfulFileSystem(0xFF534D42), "cifs");
+  EXPECT_EQ(DoubtfulFileSystem(0x01021997), "9p");
+  EXPECT_EQ(DoubtfulFileSystem(0x65735546), "fuse");
+  EXPECT_EQ(DoubtfulFileSystem(0x794C7630), "overlay");
+  EXPECT_EQ(DoubtfulFileSystem(0xEF53), "");      // ext4
+  EXPECT_EQ(DoubtfulFileSystem(0x58465342), "");  // xfs
+  EXPECT_EQ(DoubtfulFileSystem(0x9123683E), "");  // btrfs
+  EXPECT_EQ(DoubtfulFileSystem(0), "");
+}
+
 TEST(PosixFileSystemFactsTest, OnlyKnownFileSystemsOverwriteInPlace) {
   EXPECT_TRUE(TypeOverwritesInPlace(0xEF53));       // ext4
   EXPECT_TRUE(TypeOverwritesInPlace(0x58465342));   // xfs

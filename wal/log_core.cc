@@ -13,6 +13,7 @@
 #include "wal/deadline.h"
 #include "wal/format.h"
 #include "wal/io_status.h"
+#include "wal/posix_file_system.h"
 #include "wal/stored_cursor.h"
 #include "wal/strings.h"
 
@@ -119,6 +120,7 @@ absl::Status LogCore::Start(FileSystem& file_system) {
       file_system, std::move(opened), options_, &supply_, absl::GetCurrentTimeNanos(), &recovery_);
   if (!core.ok()) return core.status();
   core_ = std::move(*core);
+  recovery_.doubtful_file_system = DoubtfulFileSystem(core_->directory().FileSystemType());
   core_->SetObserver(&meter_);
   body_seed_ = core_->body_seed();
   watermark_.Start(core_->last_durable(), core_->first_retained(), core_->epoch());

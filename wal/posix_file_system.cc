@@ -242,10 +242,12 @@ class PosixDirectory final : public Directory {
 
   IoResult Sync() override { return Negated(fsync(fd_.get())); }
 
-  bool OverwritesInPlace() override {
+  bool OverwritesInPlace() override { return TypeOverwritesInPlace(FileSystemType()); }
+
+  uint64_t FileSystemType() override {
     struct statfs info;
-    if (fstatfs(fd_.get(), &info) != 0) return false;
-    return TypeOverwritesInPlace(static_cast<uint64_t>(info.f_type));
+    // The kernel has some of them with their sign: the lower half is what all agree on.
+    return fstatfs(fd_.get(), &info) == 0 ? static_cast<uint32_t>(info.f_type) : 0;
   }
 
  private:
@@ -319,6 +321,25 @@ bool TypeOverwritesInPlace(uint64_t statfs_type) {
   constexpr uint64_t kXfs = 0x58465342;
   constexpr uint64_t kTmpfs = 0x01021994;
   return statfs_type == kExt2To4 || statfs_type == kXfs || statfs_type == kTmpfs;
+}
+
+std::string_view DoubtfulFileSystem(uint64_t statfs_type) {
+  struct Named {
+    uint64_t type;
+    std::string_view name;
+  };
+  // As in linux/magic.h and statfs(2).
+  static constexpr Named kDoubtful[] = {
+      {0x6969, "nfs"},      {0xFF534D42, "cifs"},  {0xFE534D42, "smb"},    {0x517B, "smb"},
+      {0x01021997, "9p"},   {0x65735546, "fuse"},  {0x65735543, "fuse"},   {0x00C36400, "ceph"},
+      {0x5346414F, "afs"},  {0x6B414653, "afs"},   {0x73757245, "coda"},   {0x0BD00BD0, "lustre"},
+      {0x01161970, "gfs2"}, {0x7461636F, "ocfs2"}, {0x786F4256, "vboxsf"}, {0x794C7630, "overlay"},
+      {0xF15F, "ecryptfs"}, {0x61756673, "aufs"},
+  };
+  for (const Named& doubtful : kDoubtful) {
+    if (doubtful.type == statfs_type) return doubtful.name;
+  }
+  return "";
 }
 
 uint64_t FoldBootId(std::string_view text) {

@@ -19,6 +19,11 @@ namespace millrace {
 // wrong.
 bool TypeOverwritesInPlace(uint64_t statfs_type);
 
+// The name of a file system, by its statfs(2) type, on which a log's promises are not ours to give:
+// those over a network, those of a FUSE server, which may be anything, and overlays. Empty for all
+// others.
+std::string_view DoubtfulFileSystem(uint64_t statfs_type);
+
 // Folds the text of a boot id (a UUID) into 64 bits; 0 if there is no digit.
 uint64_t FoldBootId(std::string_view text);
 

@@ -118,6 +118,10 @@ std::string RecoveryReport::ToString() const {
   if (ignored_files.size() > kMaxListed) {
     text += Line("", absl::StrCat("... ", ignored_files.size() - kMaxListed, " more"));
   }
+  if (!doubtful_file_system.empty()) {
+    text +=
+        Line("file system", doubtful_file_system + ": what it does at a power cut is not known");
+  }
   return text;
 }
 

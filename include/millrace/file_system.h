@@ -109,6 +109,9 @@ class Directory {
   // copy-on-write file systems (btrfs, zfs, bcachefs, overlay) and on unknown
   // ones, where recycling a file gains nothing.
   virtual bool OverwritesInPlace() = 0;
+
+  // Which file system it is, as statfs(2) numbers them (f_type); 0 if unknown.
+  virtual uint64_t FileSystemType() { return 0; }
 };
 
 enum class DirectoryMode : uint8_t {

@@ -80,6 +80,12 @@ struct RecoveryReport {
   // Names in the directory that are not the log's, or no longer part of it.
   std::vector<std::string> ignored_files;
 
+  // "nfs", "smb", "9p", "fuse", "overlay", ...: the log lies on a file system over a network, or
+  // over another one, of which nobody has shown that a sync is durable, that a lock holds between
+  // machines, or that an error of writing is told. Log::Open goes on; LIMITS.md says what is at
+  // stake. Empty: on none of those that are known to be so.
+  std::string doubtful_file_system;
+
   uint64_t records_lost() const;
   // Several lines for a person.
   std::string ToString() const;

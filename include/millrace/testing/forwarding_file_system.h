@@ -131,6 +131,7 @@ class ForwardingFileSystem final : public FileSystem {
       return target_->Sync();
     }
     bool OverwritesInPlace() override { return target_->OverwritesInPlace(); }
+    uint64_t FileSystemType() override { return target_->FileSystemType(); }
 
    private:
     std::optional<IoResult> Ask(FileOp op, std::string_view name) {
