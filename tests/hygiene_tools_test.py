@@ -83,6 +83,14 @@ class CoverageTest(InOwnDirectory):
         coverage.write_uncovered("uncovered.txt", files)
         with open("uncovered.txt", encoding="utf-8") as file:
             self.assertEqual(file.read(), "include/millrace/b.h:3: three\nwal/a.cc:1: one\n")
+        coverage.write_untaken("untaken.txt", files)
+        with open("untaken.txt", encoding="utf-8") as file:
+            self.assertEqual(file.read(), "include/millrace/b.h:1: 1 of 2: one\n")
+
+    def test_the_simulated_disk_is_not_the_library(self):
+        self.assertTrue(coverage.is_library("wal/log.cc") and coverage.is_library("queue/credits.h"))
+        self.assertFalse(coverage.is_library("wal/testing/sim_disk.cc"))
+        self.assertFalse(coverage.is_library("include/millrace/log.h"))
 
 
 if __name__ == "__main__":
