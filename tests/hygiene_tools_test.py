@@ -64,6 +64,39 @@ class ClangTidyTest(InOwnDirectory):
         self.assertEqual(len(sources), 2)
 
 
+class Record(InOwnDirectory):
+    """The record of files found clean, with clang-tidy itself left out."""
+
+    def checker(self, output_base):
+        checker = clang_tidy.Checker.__new__(clang_tidy.Checker)
+        checker._output_base, checker._cache, checker._tree = output_base, "cache", clang_tidy.Tree()
+        checker._common = b"14"
+        return checker
+
+    def test_a_clean_state_is_known_on_another_machine_until_a_header_changes(self):
+        self.write("wal/a.cc", '#include "wal/a.h"\n')
+        self.write("wal/a.h", "int a;\n")
+        self.write("tools/.keep", "")
+        here = {"wal/a.cc": ["-iquote", "/here/external/a"]}
+        there = {"wal/a.cc": ["-iquote", "/there/external/a"]}
+        self.assertEqual(clang_tidy.read_record(), {})
+        clang_tidy.write_record(self.checker("/here"), here)
+        record = clang_tidy.read_record()
+        self.assertEqual(clang_tidy.known_outputs(self.checker("/there"), there, record), ([""], {}))
+        self.write("wal/a.h", "int b;\n")
+        outputs, missing = clang_tidy.known_outputs(self.checker("/there"), there, record)
+        self.assertEqual((outputs, list(missing)), ([], ["wal/a.cc"]))
+
+    def test_other_options_are_another_state(self):
+        self.write("wal/a.cc", "")
+        self.write("tools/.keep", "")
+        clang_tidy.write_record(self.checker("/here"), {"wal/a.cc": ["-DX=1"]})
+        _, missing = clang_tidy.known_outputs(
+            self.checker("/here"), {"wal/a.cc": ["-DX=2"]}, clang_tidy.read_record()
+        )
+        self.assertEqual(list(missing), ["wal/a.cc"])
+
+
 class CoverageTest(InOwnDirectory):
     def test_counts_of_one_header_under_two_names_add_up(self):
         self.write("include/millrace/b.h", "one\ntwo\nthree\n")
@@ -84,6 +117,14 @@ class CoverageTest(InOwnDirectory):
         coverage.write_uncovered("uncovered.txt", files)
         with open("uncovered.txt", encoding="utf-8") as file:
             self.assertEqual(file.read(), "include/millrace/b.h:3: three\nwal/a.cc:1: one\n")
+        coverage.write_untaken("untaken.txt", files)
+        with open("untaken.txt", encoding="utf-8") as file:
+            self.assertEqual(file.read(), "include/millrace/b.h:1: 1 of 2: one\n")
+
+    def test_the_simulated_disk_is_not_the_library(self):
+        self.assertTrue(coverage.is_library("wal/log.cc") and coverage.is_library("queue/credits.h"))
+        self.assertFalse(coverage.is_library("wal/testing/sim_disk.cc"))
+        self.assertFalse(coverage.is_library("include/millrace/log.h"))
 
 
 class ReliabilityTest(InOwnDirectory):

@@ -3,6 +3,9 @@
 A source is looked at once for each state of all that decides what clang-tidy says of it: its text, the
 project's headers that it includes, its options, .clang-tidy and clang-tidy's version.  Headers of the
 system are not among these: remove the cache after a change of compiler or libraries.
+
+RECORD, which is part of the repository, names such states that were found clean, so that a machine
+without a cache, as CI's, need not look at all files anew.
 """
 
 import argparse
@@ -17,6 +20,8 @@ import time
 
 # Where the findings are ours to mend.  Sources elsewhere that Bazel compiles along are left out.
 DIRECTORIES = ("include", "queue", "wal", "tools")
+RECORD = "tools/clang_tidy_clean.txt"
+RECORD_TITLE = "# Files in the state that `tools/clang_tidy --record` found clean, and that state's digest.\n"
 DAYS_KEPT = 30
 SECONDS_BETWEEN_PROGRESS = 15
 
@@ -110,21 +115,28 @@ def add_lone_headers(sources, tree):
 
 
 class Checker:
-    def __init__(self, root, cache, tree):
+    def __init__(self, root, output_base, cache, tree):
         self._root = root
+        self._output_base = output_base
         self._cache = cache
         self._tree = tree
-        version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
+        said = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
+        # Not all that it says: the machine's CPU is there too.
+        version = re.search(rb"version \S+", said).group()
         with open(".clang-tidy", "rb") as file:
             self._common = version + file.read()
 
-    def entry(self, source, options):
-        """The file that holds, or will hold, what clang-tidy says of the source as it is now."""
+    def digest(self, source, options):
+        """Of all that decides what clang-tidy says of the source; alike on all machines."""
         digest = hashlib.sha256(self._common)
-        digest.update(json.dumps([source, options]).encode())
+        digest.update(json.dumps([source, options]).replace(self._output_base, "").encode())
         for path in self._tree.reached(source):
             digest.update(path.encode() + b"\0" + hashlib.sha256(self._tree.text(path)).digest())
-        return os.path.join(self._cache, digest.hexdigest())
+        return digest.hexdigest()
+
+    def entry(self, source, options):
+        """The file that holds, or will hold, what clang-tidy says of the source as it is now."""
+        return os.path.join(self._cache, self.digest(source, options))
 
     def check(self, source, options, entry):
         """Runs clang-tidy; returns its output, or dies if it could not do its work."""
@@ -201,10 +213,29 @@ def in_order_of_interest(sources, tree):
     return sorted(sources, key=rank)
 
 
-def known_outputs(checker, sources):
+def read_record():
+    """source -> digest of the state in which it was found clean."""
+    try:
+        with open(RECORD, encoding="utf-8") as file:
+            return dict(line.split() for line in file if not line.startswith("#"))
+    except FileNotFoundError:
+        return {}
+
+
+def write_record(checker, sources):
+    with open(RECORD, "w", encoding="utf-8") as file:
+        file.write(RECORD_TITLE)
+        for source, options in sorted(sources.items()):
+            file.write("%s %s\n" % (source, checker.digest(source, options)))
+
+
+def known_outputs(checker, sources, record):
     """What earlier runs found, and the sources of which nothing is known: source -> entry to write."""
     outputs, missing = [], {}
     for source, options in sources.items():
+        if record.get(source) == checker.digest(source, options):
+            outputs.append("")
+            continue
         entry = checker.entry(source, options)
         try:
             with open(entry, encoding="utf-8") as file:
@@ -248,6 +279,8 @@ def main():
         parser.add_argument(name, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--all", action="store_true")
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
     names = [os.path.abspath(name) for name in args.files]
@@ -262,8 +295,8 @@ def main():
     add_lone_headers(sources, tree)
     if names:
         sources = select(sources, names, args.root, tree)
-    checker = Checker(args.root, args.cache, tree)
-    outputs, missing = known_outputs(checker, sources)
+    checker = Checker(args.root, args.output_base, args.cache, tree)
+    outputs, missing = known_outputs(checker, sources, {} if args.all else read_record())
     print("clang-tidy: %d files, %d of them as in an earlier run" % (len(sources), len(outputs)), flush=True)
     order = in_order_of_interest(missing, tree)
     outputs += check_missing(checker, sources, missing, order, max(1, args.jobs), args.seconds)
@@ -272,6 +305,9 @@ def main():
         print("\n".join(lines))
     if len(outputs) < len(sources):
         print("%d files left for another run: out of time" % (len(sources) - len(outputs)))
+    if args.record and not names and not found and len(outputs) == len(sources):
+        write_record(checker, sources)
+        print("written: " + RECORD)
     print("%d files, %d findings" % (len(outputs), len(found)))
     sys.exit(1 if found else 0)
 

@@ -3,7 +3,7 @@
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load("//tools/bazel:copts.bzl", "MILLRACE_COPTS")
 
-def millrace_fuzz_test(name, srcs, deps = [], size = "small", **kwargs):
+def millrace_fuzz_test(name, srcs, deps = [], size = "small", tags = [], **kwargs):
     """A libFuzzer target under --config=fuzz, else a test that replays its corpus.
 
     The corpus is the directory corpus/<name> of the package; an empty one fails.
@@ -13,6 +13,7 @@ def millrace_fuzz_test(name, srcs, deps = [], size = "small", **kwargs):
       srcs: Sources, one of which defines LLVMFuzzerTestOneInput.
       deps: Libraries.
       size: As in cc_test, for the replay.
+      tags: Tags beyond "fuzzer".
       **kwargs: Handed to cc_test.
     """
     corpus = "corpus/" + name
@@ -34,5 +35,6 @@ def millrace_fuzz_test(name, srcs, deps = [], size = "small", **kwargs):
             "//tools/bazel:fuzzing": [],
             "//conditions:default": ["//tools/bazel:replay_main"],
         }),
+        tags = tags + ["fuzzer"],
         **kwargs
     )
