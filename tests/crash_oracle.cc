@@ -103,10 +103,12 @@ std::optional<std::string> CrashOracle::CheckLosses(const Recovered& recovered,
     }
     return std::nullopt;
   }
-  // The first one that is gone may begin in a sector that was not harmed.
+  if (last >= acknowledged_) return std::nullopt;
+  // What is gone first, a record or a batch, may begin in a sector that was not harmed.
   uint64_t bytes = 0;
-  for (SequenceNumber s = last + 2; s <= acknowledged_; ++s)
+  for (SequenceNumber s = entries_[last].batch_last + 1; s <= acknowledged_; ++s) {
     bytes += entries_[s - 1].payload.size();
+  }
   if (bytes <= harm_beside_) return std::nullopt;
   return Named("C1", last + 1, "and more is lost than shared a sector with what was written");
 }

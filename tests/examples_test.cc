@@ -63,6 +63,19 @@ TEST(EventLoggerTest, ShipsAgainWhatAKillLeft) {
   EXPECT_GE(figures.shipped, figures.logged);
 }
 
+TEST(CrashImagesTest, FindsThePlantedBugAndNoneInTheMendedStore) {
+  const TempDirectory temp;
+  const ProgramResult result = RunProgram("examples/crash_images", {}, temp.path());
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  const std::regex expected(
+      R"(without the sync: [1-9]\d* of (\d+) images wrong\n  the first before call .*\n)"
+      R"(with it: 0 of (\d+) images wrong\n)");
+  std::smatch match;
+  ASSERT_TRUE(std::regex_match(result.output, match, expected)) << result.output;
+  EXPECT_GT(std::stoi(match[1]), 100);
+  EXPECT_GT(std::stoi(match[2]), 100);
+}
+
 class KeyValueStoreTest : public testing::Test {
  protected:
   std::string Run(std::vector<std::string> arguments, int exit_code = 0) {

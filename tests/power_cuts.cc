@@ -108,7 +108,7 @@ void PowerCuts::DrawImages(const SimFileSystem& disk, const FileCall& call) {
       if (!show(kSubsetImage | (all & ~one)) || !show(kSubsetImage | one)) return;
     }
   }
-  uint64_t id = Mixed(plan_.seed, outcome_.crash_points);
+  uint64_t id = Mixed(Mixed(plan_.seed, plan_.draws), outcome_.crash_points);
   do {
     id = Mixed(id, drawn);
   } while (show(id & ~kSubsetImage));
@@ -132,10 +132,13 @@ void PowerCuts::Judge(SimFileSystem& image, const CrashOracle& oracle, int depth
                       const Place& place) {
   const uint64_t check = ++outcome_.checks;
   outcome_.acked += oracle.acknowledged();
-  if (depth != plan_.depth) ++outcome_.nested;
-  const bool append = check % plan_.append_every == 0;
   const bool nested = depth != plan_.depth;
-  if (depth > 0 && (nested || check % plan_.cut_recovery_every == 1)) {
+  if (nested) ++outcome_.nested;
+  // By chance: the number goes on in steps that depend on what was done.
+  const uint64_t chance = Mixed(plan_.seed, check);
+  const bool cut_recovery = depth > 0 && (nested || chance % plan_.cut_recovery_every == 0);
+  const bool append = !cut_recovery && (chance >> 24) % plan_.append_every == 0;
+  if (cut_recovery) {
     image.SetHook([&](const FileCall& call) {
       if (call.number != 0) CutRecovery(image, oracle, depth - 1, call, place);
       return SimVerdict::kProceed;

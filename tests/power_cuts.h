@@ -22,7 +22,8 @@ inline constexpr uint64_t kBudgetDivisor = kUnderSanitizer ? 16 : 1;
 using Workload = std::function<void(SimLog&)>;
 
 struct CutPlan {
-  uint64_t seed = 1;
+  uint64_t seed = 1;   // of the disk, and with it of the log's identity
+  uint64_t draws = 0;  // of the images, beside the seed
   // Images at one call, at most. First those of a power cut in the middle: for each number of
   // pending units those before it kept, all but it, it alone. Then others, by chance.
   uint64_t budget = 64;

@@ -1,0 +1,78 @@
+// Goal: after a power cut at any call and after any sector of it, everything acknowledged is
+// there, what is lost is a suffix, and nothing is there that was not accepted; on disks that
+// reorder, tear and fill with garbage; on those that harm what stands beside a write nothing
+// else is lost than stood there.
+// Method: eight workloads times 24 kinds of disks; see power_cuts.h.
+// MILLRACE_CRASH_MINUTES=n: fresh seeds for so long.
+
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/crash/crash_campaign.h"
+#include "tests/crash/crash_workloads.h"
+#include "tests/power_cuts.h"
+
+namespace millrace {
+namespace {
+
+TEST(CrashEnumTest, EveryWorkloadOnEveryDiskLosesNothingAcknowledged) {
+  const Outcome outcome = RunCampaign("crash_enum", [](uint64_t seed, ImageSet& images) {
+    Outcome sum;
+    uint64_t disk_number = 0;
+    for (const CrashDisk& disk : CrashDisks()) {
+      ++disk_number;
+      for (const CrashWorkload& workload : CrashWorkloads()) {
+        // The same seed for all, so that the same image counts once.
+        const CutPlan plan{.seed = seed,
+                           .draws = disk_number,
+                           .budget = 420,
+                           .known_in_a_row = 48,
+                           .cut_recovery_every = 100,
+                           .append_every = 16};
+        Outcome one = PowerCuts(SmallSegments(), plan, &images).Run(workload.run, disk.options);
+        EXPECT_GT(one.checks, 40 / kBudgetDivisor) << workload.name << " on " << disk.name;
+        if (one.violations > 0) {
+          one.first_violation = std::string(workload.name) + " on " + std::string(disk.name) +
+                                ": " + one.first_violation;
+        }
+        sum += one;
+      }
+    }
+    return sum;
+  });
+  EXPECT_GT(outcome.distinct, 150'000 / kBudgetDivisor);
+  EXPECT_GT(outcome.damage.torn_sector, 0u);
+  EXPECT_GT(outcome.damage.garbage, 0u);
+  EXPECT_GT(outcome.damage.neighbour_garbage, 0u);
+  EXPECT_GT(outcome.damage.zero_hole, 0u);
+  EXPECT_GT(outcome.damage.stale_hole, 0u);
+  EXPECT_GT(outcome.damage.lost_create, 0u);
+  EXPECT_GT(outcome.damage.lost_rename, 0u);
+  EXPECT_GT(outcome.damage.lost_unlink, 0u);
+  EXPECT_GT(outcome.damage.overtaken_entry, 0u);
+}
+
+// The harness must notice what it is there to notice, on each workload.
+
+TEST(CrashEnumTest, NoticesASkippedDataSyncInEveryWorkload) {
+  for (const CrashWorkload& workload : CrashWorkloads()) {
+    const Outcome outcome =
+        PowerCuts(SmallSegments(), Seed(), 24).Run(workload.run, {}, [](const FileCall& call) {
+          return call.op == FileOp::kSync && call.name.ends_with(".seg");
+        });
+    EXPECT_GT(outcome.lost_acked, 0u) << workload.name;
+  }
+}
+
+TEST(CrashEnumTest, NoticesACheckpointThatIsNotSynced) {
+  const CrashWorkload& workload = CrashWorkloads()[4];
+  ASSERT_EQ(workload.name, "trim_checkpoint");
+  const Outcome outcome =
+      PowerCuts(SmallSegments(), Seed(), 24).Run(workload.run, {}, [](const FileCall& call) {
+        return call.op == FileOp::kSync && call.name.find(".cursor") != std::string_view::npos;
+      });
+  EXPECT_GT(outcome.violations, 0u);
+}
+
+}  // namespace
+}  // namespace millrace
