@@ -416,6 +416,7 @@ inline Reader::Lines Reader::FollowChain() {
 inline std::vector<std::string> Reader::Read(const Files& files) {
   TakeSegments(files);
   const std::optional<std::string> superblock = Identify(files);
+  log_id_.resize(16);  // where nothing tells it, no frame is valid
   TakeHeaders();
   if (superblock) {
     epoch_ = std::max(epoch_, U(*superblock, 48, 8));
