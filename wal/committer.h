@@ -32,6 +32,7 @@
 #include "wal/sync_reason.h"
 #include "wal/thread.h"
 #include "wal/ticket_cell.h"
+#include "wal/trim_holds.h"
 #include "wal/wake_thread.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
@@ -65,7 +66,8 @@ class Committer {
     LogEvents* events;
     CoreMeter* meter;
     absl::AnyInvocable<AdmissionCounts() const> admissions;
-    std::string log = {};  // its directory, for errors
+    std::string log = {};             // its directory, for errors
+    TrimHolds* trim_holds = nullptr;  // null: there are none
   };
 
   // `closed` is what the watermark ends with after closing in order.
@@ -123,6 +125,7 @@ class Committer {
   void FailUnfinished();
   void RunCommands();
   absl::Status Trim(const Command& command);
+  absl::Status TrimUnheld(const Command& command);
   void End();
   absl::Status HasFailed(const absl::Status& status) const;
   void PublishStats() const;

@@ -61,7 +61,7 @@ absl::Status Committer::Trim(const Command& command) {
                      "; let it commit and checkpoint, trim less, or use TrimMode::kForce"));
   }
   core.SetTime(absl::GetCurrentTimeNanos());
-  absl::Status status = core.TrimBefore(command.first_to_keep);
+  absl::Status status = TrimUnheld(command);
   if (!core.status().ok()) {
     // Who is held meets the error by himself.
     if (holding()) return HasFailed(core.status());
@@ -78,6 +78,17 @@ absl::Status Committer::Trim(const Command& command) {
   core.ReleaseTrimmed();
   PublishStats();
   return status;
+}
+
+// What is being copied is kept, unless it is to go by force.
+absl::Status Committer::TrimUnheld(const Command& command) {
+  if (parts_.trim_holds == nullptr) return parts_.core->TrimBefore(command.first_to_keep);
+  MutexLock lock(&parts_.trim_holds->mu());
+  SequenceNumber first_to_keep = command.first_to_keep;
+  if (command.mode == TrimMode::kRespectCursors) {
+    first_to_keep = parts_.trim_holds->Lowered(first_to_keep);
+  }
+  return parts_.core->TrimBefore(first_to_keep);
 }
 
 // Carries out drained_[i], a TruncateCommand, in its place among the appends. False if the log

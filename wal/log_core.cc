@@ -145,7 +145,8 @@ absl::Status LogCore::Start(FileSystem& file_system) {
                             &events_,
                             &meter_,
                             [this] { return CountAdmissions(); },
-                            directory_};
+                            directory_,
+                            &trim_holds_};
   auto committer = std::make_unique<Committer>(std::move(parts), options_, closed_error_);
   // Before the writer can have something to say.
   events_.Opened(recovery_);

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "millrace/file_system.h"
 #include "millrace/log.h"
 #include "millrace/options.h"
 #include "millrace/producer.h"
@@ -35,6 +36,7 @@
 #include "wal/shared_checkpoints.h"
 #include "wal/stats_recorder.h"
 #include "wal/ticket_cell.h"
+#include "wal/trim_holds.h"
 #include "wal/wal_core.h"
 #include "wal/watermark.h"
 
@@ -132,6 +134,10 @@ class LogCore {
   uint64_t max_body_bytes() const { return max_body_bytes_; }
   uint32_t max_batch_records() const { return max_batch_records_; }
   const Watermark& watermark() const { return watermark_; }
+  TrimHolds& trim_holds() { return trim_holds_; }
+  FileSystem& file_system() const {
+    return options_.file_system != nullptr ? *options_.file_system : *PosixFileSystem();
+  }
   // Of all memory that producers hold or could use again.
   uint64_t producer_memory_bytes() const { return chunks_.bytes(); }
 
@@ -194,6 +200,7 @@ class LogCore {
   ChunkPool chunks_;
   AppendQueue queue_;
   SlotPool<ProducerSlot> slots_;
+  TrimHolds trim_holds_;
   TicketPool tickets_;
   std::atomic<uint64_t> withdrawn_{0};  // records
   ThreadedSegmentSupply supply_;

@@ -17,6 +17,7 @@
 #include "wal/stored_cursor.h"
 #include "wal/strings.h"
 #include "wal/superblock.h"
+#include "wal/unfinished.h"
 
 namespace millrace {
 namespace {
@@ -141,6 +142,9 @@ absl::StatusOr<Listing> ReadDirectory(Directory& directory, LogInventory* invent
     return IoError("list", "the log's directory", result);
   }
   std::sort(names.begin(), names.end());
+  if (std::binary_search(names.begin(), names.end(), kUnfinishedName)) {
+    return UnfinishedError(directory);
+  }
   for (const std::string& name : names) {
     if (const auto number = ParseSegmentName(name); number.has_value()) {
       absl::StatusOr<std::optional<RawFile>> raw = ReadSegmentFile(directory, name, *number);

@@ -66,7 +66,8 @@ struct LogInventory {
 
 // Reads names, headers, superblock and cursor checkpoints; changes nothing.
 //
-// Errors: Unimplemented (a newer version's file); I/O errors.
+// Errors: Unimplemented (a newer version's file); FailedPrecondition (a part of a copy, see
+//   unfinished.h); I/O errors.
 absl::StatusOr<LogInventory> TakeInventory(Directory& directory);
 
 }  // namespace millrace

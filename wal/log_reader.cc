@@ -7,9 +7,12 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "wal/backup.h"
 #include "wal/cursor_file.h"
 #include "wal/io.h"
 #include "wal/io_status.h"
+#include "wal/log_copy.h"
+#include "wal/log_inventory.h"
 #include "wal/log_scout.h"
 #include "wal/record_reader.h"
 #include "wal/recovery.h"
@@ -208,6 +211,50 @@ absl::Status LogReader::Refresh() {
   return absl::OkStatus();
 }
 
+CopySource CopySource::Of(LogReader& reader) {
+  LogReader::State& s = *reader.state_;
+  CopySource source;
+  source.path = s.path;
+  source.file_system = s.file_system;
+  source.directory = s.directory.get();
+  source.log_id = s.log.log_id;
+  source.first = s.scout->first_retained();
+  source.start = s.segments->Find(source.first);
+  source.limit = s.Limit();
+  source.mark = s.scout->mark();
+  source.next = std::max(source.limit + 1, source.first);
+  if (s.options.limit == LogReaderOptions::Limit::kReadable) {
+    source.next = std::max(source.next, s.log.next_sequence);
+  }
+  source.first_retained = [&s] { return s.scout->LookAtFirstRetained(); };
+  source.counted = [epoch = s.log.epoch, base = s.log.epoch_base](
+                       std::string_view, const CursorCheckpoint& checkpoint) {
+    return checkpoint.epoch < epoch ? std::min(checkpoint.committed, base) : checkpoint.committed;
+  };
+  source.version = s.log.epoch;
+  source.version_now = [&s]() -> absl::StatusOr<uint64_t> {
+    const absl::StatusOr<LogInventory> inventory = TakeInventory(*s.directory);
+    if (!inventory.ok()) return s.Named(inventory.status());
+    return inventory->epoch;
+  };
+  return source;
+}
+
+absl::StatusOr<BackupResult> LogReader::Backup(const std::string& directory,
+                                               const BackupOptions& options) {
+  absl::Status looked;
+  bool again = false;
+  const auto source = [&]() -> absl::StatusOr<CopySource> {
+    if (again) looked = Refresh();
+    again = true;
+    if (!looked.ok()) return looked;
+    return CopySource::Of(*this);
+  };
+  absl::StatusOr<BackupResult> result = BackUp(source, directory, options);
+  if (!result.ok()) return state_->Named(result.status());
+  return result;
+}
+
 // --- The directory ----------------------------------------------------------------
 
 SegmentInfo LogReader::State::Describe(uint64_t number, const std::string& file_name) {
@@ -328,40 +375,6 @@ absl::Status LogReader::WalkSegment(uint64_t number,
     assumed = SegmentIdentity{s.log.log_id, chained.incarnation, chained.first_sequence};
   }
   return s.Named(WalkSegmentFile(*file, number, assumed, visit));
-}
-
-std::string_view SegmentStateName(SegmentInfo::State state) {
-  switch (state) {
-    case SegmentInfo::State::kSealed:
-      return "sealed";
-    case SegmentInfo::State::kClosed:
-      return "closed";
-    case SegmentInfo::State::kOpen:
-      return "open";
-    case SegmentInfo::State::kEmpty:
-      return "empty";
-    case SegmentInfo::State::kPrepared:
-      return "prepared";
-    case SegmentInfo::State::kDead:
-      return "dead";
-    case SegmentInfo::State::kMissing:
-      return "missing";
-  }
-  return "";
-}
-
-std::string_view CursorFileStateName(CursorInfo::State state) {
-  switch (state) {
-    case CursorInfo::State::kValid:
-      return "valid";
-    case CursorInfo::State::kDamaged:
-      return "damaged";
-    case CursorInfo::State::kForeign:
-      return "foreign";
-    case CursorInfo::State::kNewer:
-      return "newer";
-  }
-  return "";
 }
 
 }  // namespace millrace

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "millrace/backup.h"
 #include "millrace/cursor.h"
 #include "millrace/language.h"
 #include "millrace/options.h"
@@ -182,6 +183,23 @@ class Log {
   // Errors: OutOfRange (below first_retained() - 1, above last_written() at its place);
   //   InvalidArgument (inside a batch, which is named); as Append.
   absl::Status TruncateAfter(SequenceNumber last_to_keep);
+
+  // Copies the log into a new log in `directory`, which is created if need be and must be empty:
+  // every record up to last_durable(), each with its number and time, and the cursors'
+  // checkpoints. The copy is read back and compared; it is durable when this returns, and opens as
+  // a log that was closed in order. It is a log of its own, with another id: its files and
+  // those of this one are never taken for each other's.
+  //
+  // Goes on beside appends, which it never blocks, and beside other backups. Until it returns,
+  // TrimBefore keeps what is still to be copied, unless it is kForce. A crash or an error
+  // leaves nothing that opens as a log. Reads the log once, and the copy once.
+  //
+  // Errors: InvalidArgument (options; the target is this log or inside it); AlreadyExists (it is
+  //   not empty); DataLoss (BackupOptions::Damage::kRefuse, or the copy differs); Cancelled
+  //   (stopped, or the log is closed); Aborted (truncated again and again); ResourceExhausted
+  //   (no space, with how much it took); I/O errors.
+  absl::StatusOr<BackupResult> Backup(const std::string& directory,
+                                      const BackupOptions& options = {});
 
   // Watermarks, inclusive. A reader that sees a number here also sees all that
   // happened before it was published.

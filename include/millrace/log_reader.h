@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "millrace/backup.h"
 #include "millrace/cursor.h"
 #include "millrace/language.h"
 #include "millrace/recovery_report.h"
@@ -20,6 +21,7 @@
 namespace millrace {
 
 class FileSystem;
+struct CopySource;
 
 // How a log's directory is read from outside.
 struct LogReaderOptions {
@@ -168,6 +170,12 @@ class LogReader {
   absl::StatusOr<std::vector<SegmentInfo>> Segments();
   absl::StatusOr<std::vector<CursorInfo>> Cursors();
 
+  // Copies the log, as Log::Backup, up to limit(). For a log that another process has open, or
+  // none. Where another process trims or truncates meanwhile: the records that were trimmed are
+  // named as lost, with LossCause::kTrimmed, and a truncation makes it begin anew.
+  absl::StatusOr<BackupResult> Backup(const std::string& directory,
+                                      const BackupOptions& options = {});
+
   // Walks all frames of one segment, whether or not they are part of the log.
   //
   // Errors: NotFound (no such file); FailedPrecondition (neither header nor frames
@@ -175,6 +183,7 @@ class LogReader {
   absl::Status WalkSegment(uint64_t number, absl::FunctionRef<void(const FrameInfo&)> visit);
 
  private:
+  friend struct CopySource;
   struct State;
   explicit LogReader(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

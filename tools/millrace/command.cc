@@ -15,6 +15,7 @@ ExitCode ExitCodeFor(const absl::Status& status) {
       return ExitCode::kFine;
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kAlreadyExists:
       return ExitCode::kUsage;
     case absl::StatusCode::kDataLoss:
       return ExitCode::kDamage;

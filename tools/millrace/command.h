@@ -63,6 +63,7 @@ struct Command {
 };
 
 Command AppendCommand();
+Command BackupCommand();
 Command BenchCommand();
 Command CatCommand();
 Command CompletionCommand();
@@ -72,6 +73,7 @@ Command CursorMoveCommand();
 Command DumpCommand();
 Command HelpCommand();
 Command ManCommand();
+Command SalvageCommand();
 Command StatCommand();
 Command TailCommand();
 Command TrimCommand();

@@ -3,10 +3,11 @@
 namespace millrace {
 
 std::vector<Command> AllCommands() {
-  return {AppendCommand(),       CatCommand(),  TailCommand(),       StatCommand(),
-          VerifyCommand(),       DumpCommand(), CursorListCommand(), CursorMoveCommand(),
-          CursorDeleteCommand(), TrimCommand(), TruncateCommand(),   BenchCommand(),
-          CompletionCommand(),   ManCommand(),  HelpCommand()};
+  return {AppendCommand(),     CatCommand(),        TailCommand(),         StatCommand(),
+          VerifyCommand(),     DumpCommand(),       BackupCommand(),       SalvageCommand(),
+          CursorListCommand(), CursorMoveCommand(), CursorDeleteCommand(), TrimCommand(),
+          TruncateCommand(),   BenchCommand(),      CompletionCommand(),   ManCommand(),
+          HelpCommand()};
 }
 
 }  // namespace millrace
