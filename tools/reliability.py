@@ -27,6 +27,7 @@ ZEROS = {
 }
 # A run that takes longer hangs; none is meant to take more than a minute or two.
 HANG_SECONDS = 1800
+FUZZ_RUN_SECONDS = 60
 SECONDS_BETWEEN_PROGRESS = 60  # where it is no terminal
 
 Target = collections.namedtuple("Target", "name label weight arguments environment states")
@@ -39,8 +40,9 @@ def test(label, weight, name=None, arguments=(), environment=None, states=0):
 
 
 def fuzzer(name, weight, runs):
-    """A libFuzzer target: one run is so many inputs, from its corpus."""
-    return Target(name, "//fuzz:" + name, weight, ["-runs=%d" % runs], {}, 0)
+    """A libFuzzer target: one run is so many inputs, from its corpus, or as many as fit into its time."""
+    bounds = ["-runs=%d" % runs, "-max_total_time=%d" % FUZZ_RUN_SECONDS]
+    return Target(name, "//fuzz:" + name, weight, bounds, {}, 0)
 
 
 # One run of each is some 10 to 60 seconds, so that all get their share of a short campaign too.
