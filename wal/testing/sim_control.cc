@@ -278,7 +278,7 @@ std::string SimFileSystem::Describe() const {
   for (size_t i = 0; i < state_->log.size(); ++i) {
     const State::LoggedCall& logged = state_->log[(state_->log_next + i) % state_->log.size()];
     absl::StrAppendFormat(&text, "#%d %s %s at %d, %d bytes: ", logged.call.number,
-                          FileOpName(logged.call.op), logged.name, logged.call.offset,
+                          FileOpName(logged.call.op), logged.name.data(), logged.call.offset,
                           logged.call.bytes);
     if (logged.result < 0) {
       absl::StrAppendFormat(&text, "%s\n", ErrnoName(static_cast<int>(-logged.result)));

@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "wal/testing/sim_disk.h"
 #include "wal/testing/sim_image_odds.h"
@@ -137,11 +137,18 @@ SimDisk ImageDrawer::Draw() {
   SimDisk image;
   image.graveyard = disk_.graveyard;
   image.next_inode = disk_.next_inode;
-  std::unordered_map<const SimInode*, std::shared_ptr<SimInode>> drawn;
+  // Few files: a list is faster than a map.
+  std::vector<std::pair<const SimInode*, std::shared_ptr<SimInode>>> drawn;
+  const auto find = [&drawn](const SimInode* inode) {
+    return std::find_if(drawn.begin(), drawn.end(),
+                        [inode](const auto& entry) { return entry.first == inode; });
+  };
   for (const auto& [path, directory] : disk_.directories) {
     SimDirectoryState& state = image.directories[path];
     state.cached = DrawEntries(directory);
-    for (const auto& [name, inode] : state.cached) drawn[inode.get()] = nullptr;
+    for (const auto& [name, inode] : state.cached) {
+      if (find(inode.get()) == drawn.end()) drawn.emplace_back(inode.get(), nullptr);
+    }
   }
   SimContentDrawer content(disk_, options_, &odds_, damage_);
   const auto draw = [&](const SimInode& inode) {
@@ -152,16 +159,17 @@ SimDisk ImageDrawer::Draw() {
     return copy;
   };
   for (const SimInode* inode : PendingInodes(disk_)) {
-    const auto found = drawn.find(inode);
+    const auto found = find(inode);
     if (found != drawn.end()) {
       found->second = draw(*inode);
     } else if (odds_.style == Style::kSubset) {
-      odds_.mask >>= UnitsOf(*inode, options_.sector_bytes);
+      const uint64_t units = UnitsOf(*inode, options_.sector_bytes);
+      odds_.mask = units < 64 ? odds_.mask >> units : 0;
     }
   }
   for (auto& [path, directory] : image.directories) {
     for (auto& [name, inode] : directory.cached) {
-      std::shared_ptr<SimInode>& copy = drawn[inode.get()];
+      std::shared_ptr<SimInode>& copy = find(inode.get())->second;
       if (copy == nullptr) copy = draw(*inode);
       inode = copy;
     }

@@ -34,9 +34,16 @@ struct SimBytes::Shared {
   std::atomic<uint64_t> hash{0};  // 0: not computed
 };
 
-SimBytes::SimBytes() : shared_(std::make_shared<Shared>()) {}
+SimBytes::SimBytes() {
+  // Every image makes files, to give them their bytes later.
+  static const std::shared_ptr<Shared>& empty =
+      *new std::shared_ptr<Shared>(std::make_shared<Shared>());
+  shared_ = empty;
+}
 
-SimBytes::SimBytes(std::string bytes) : SimBytes() { shared_->bytes = std::move(bytes); }
+SimBytes::SimBytes(std::string bytes) : shared_(std::make_shared<Shared>()) {
+  shared_->bytes = std::move(bytes);
+}
 
 const std::string& SimBytes::get() const { return shared_->bytes; }
 
@@ -79,14 +86,14 @@ void Apply(const SimPendingWrite& write, std::string* bytes) {
 
 }  // namespace
 
-void SimInode::Write(uint64_t number, uint64_t offset, std::string_view bytes) {
+void SimInode::Write(uint64_t number, uint64_t offset, std::string bytes) {
   if (bytes.empty()) return;
   SimPendingWrite& write = pending.emplace_back();
   write.number = number;
   write.offset = offset;
-  write.data = bytes;
   write.size_before = cached.size();
   write.size_after = std::max<uint64_t>(cached.size(), offset + bytes.size());
+  write.data = std::move(bytes);
   Apply(write, &cached.Mutable());
 }
 
@@ -176,7 +183,7 @@ void SimDisk::Bury(const SimBytes& bytes) {
   constexpr size_t kGraves = 4;
   if (bytes.size() == 0) return;
   graveyard.push_back(bytes);
-  if (graveyard.size() > kGraves) graveyard.pop_front();
+  if (graveyard.size() > kGraves) graveyard.erase(graveyard.begin());
 }
 
 void SimDisk::PersistEntriesOf(const SimInode& inode) {

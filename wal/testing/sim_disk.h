@@ -2,7 +2,6 @@
 #define MILLRACE_WAL_TESTING_SIM_DISK_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -79,7 +78,7 @@ struct SimInode {
   uint64_t exclusive_holder = 0;  // handles; 0: none
   std::vector<uint64_t> shared_holders;
 
-  void Write(uint64_t number, uint64_t offset, std::string_view bytes);
+  void Write(uint64_t number, uint64_t offset, std::string bytes);
   void SetSize(uint64_t number, uint64_t size);
   void Persist();
   // A sync that loses what is pending. Returns what its caller hears.
@@ -112,7 +111,7 @@ struct SimDirectoryState {
 
 struct SimDisk {
   std::map<std::string, SimDirectoryState, std::less<>> directories;
-  std::deque<SimBytes> graveyard;  // the last deleted files: what stale holes show
+  std::vector<SimBytes> graveyard;  // the last deleted files: what stale holes show
   uint64_t next_inode = 1;
 
   void Bury(const SimBytes& bytes);

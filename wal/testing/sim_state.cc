@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "wal/check.h"
 
@@ -121,12 +122,15 @@ void SimFileSystem::State::Crash(CrashMoment moment, Admission* admission) {
 void SimFileSystem::State::Record(const FileCall& call, IoResult result) {
   constexpr size_t kLogged = 256;
   if (log.size() < kLogged) {
+    if (log.empty()) log.reserve(64);
     log.emplace_back();
     log_next = log.size() - 1;
   }
   LoggedCall& logged = log[log_next];
   logged.call = call;
-  logged.name = call.name;
+  const size_t length = std::min(call.name.size(), logged.name.size() - 1);
+  memcpy(logged.name.data(), call.name.data() + (call.name.size() - length), length);
+  logged.name[length] = '\0';
   logged.call.name = {};
   logged.result = result;
   log_next = (log_next + 1) % kLogged;

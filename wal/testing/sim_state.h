@@ -49,7 +49,8 @@ struct SimFileSystem::State {
 
   struct LoggedCall {
     FileCall call;  // its `name` is not used
-    std::string name;
+    // The end of it; in place, as every image logs the calls of a recovery.
+    std::array<char, 40> name = {};
     IoResult result = 0;
   };
 
