@@ -208,6 +208,18 @@ TEST_F(SalvageTest, CursorsThatCannotBeReadAreNamed) {
   EXPECT_EQ(std::vector<std::string>{"broken"}, report.cursors_left_out);
 }
 
+// The lock's file is part of what may be lost.
+TEST_F(SalvageTest, DirectoryThatIsNoLogsIsNotTouched) {
+  std::unique_ptr<Directory> made;
+  ASSERT_EQ(0, disk_.OpenDirectory("/music", DirectoryMode::kCreate, &made));
+  disk_.WriteFileBytes("/music/song", std::string(20000, '#'));
+  EXPECT_TRUE(absl::IsNotFound(SalvageInPlace("/music", options_).status()));
+  EXPECT_EQ(std::vector<std::string>{"song"}, disk_.FileNames("/music"));
+  disk_.DeleteFile("/log/LOCK");
+  disk_.DeleteFile("/log/LOG");
+  Salvage(log_);
+}
+
 // --- What has no place ---------------------------------------------------------------------
 
 TEST_F(SalvageTest, FramesOfAnotherLogAreExportedAndNotPlaced) {
