@@ -51,9 +51,16 @@ absl::StatusOr<Damaged> OpenDamaged(const std::string& path, const SalvageOption
   const IoResult opened =
       damaged.file_system->OpenDirectory(path, DirectoryMode::kMustExist, &damaged.directory);
   if (opened < 0) return IoError("open", path, opened);
-  const OpenMode open = mode == LockMode::kExclusive ? OpenMode::kCreate : OpenMode::kRead;
-  const IoResult found = OpenFile(*damaged.directory, kLockName, open, &damaged.lock);
-  if (found == -ENOENT && mode == LockMode::kShared) return damaged;
+  const bool shared = mode == LockMode::kShared;
+  const OpenMode open = shared ? OpenMode::kRead : OpenMode::kReadWrite;
+  IoResult found = OpenFile(*damaged.directory, kLockName, open, &damaged.lock);
+  if (found == -ENOENT && shared) return damaged;
+  if (found == -ENOENT) {
+    // Nothing is made in a directory that is none of a log's.
+    const absl::StatusOr<Survey> survey = SurveyDirectory(*damaged.directory);
+    if (!survey.ok()) return InFront("log " + path, survey.status());
+    found = OpenFile(*damaged.directory, kLockName, OpenMode::kCreate, &damaged.lock);
+  }
   if (found < 0) return InFront("log " + path, IoError("open", kLockName, found));
   const IoResult locked = damaged.lock->TryLock(mode);
   if (locked == -EAGAIN || locked == -EACCES) {

@@ -69,6 +69,25 @@ TEST_F(BackupTest, CopyHoldsEveryRecordWithNumberTimeBatchAndCheckpoints) {
   EXPECT_EQ(result->last + 1, *AppendTo("/log"));
 }
 
+// Cursors that are open together have their newest checkpoints in a file that they share.
+TEST_F(BackupTest, CheckpointsOfCursorsThatAreOpenAreCopied) {
+  SmallLog log(&disk_);
+  log.Append(30);
+  std::vector<std::unique_ptr<Cursor>> cursors;
+  for (const char* name : {"a", "b", "c"}) cursors.push_back(log->OpenCursor(name).value());
+  for (SequenceNumber committed = 1; committed <= 3; ++committed) {
+    for (size_t i = 0; i < cursors.size(); ++i) {
+      ASSERT_TRUE(cursors[i]->Next(absl::ZeroDuration()).ok());
+      ASSERT_TRUE(i == 0 || cursors[i]->Commit(committed).ok());
+    }
+    ASSERT_TRUE(log->CheckpointCursors().ok());
+  }
+  ASSERT_TRUE(disk_.ReadFileBytes("/log/CURSORS").has_value());
+  ASSERT_TRUE(log->Backup("/copy").ok());
+  const std::map<std::string, SequenceNumber> expected = {{"a", 0}, {"b", 3}, {"c", 3}};
+  EXPECT_EQ(expected, Read("/copy").cursors);
+}
+
 // Damage to one record of a batch costs the whole batch, in the copy as in the log.
 TEST_F(BackupTest, BatchesStayWhole) {
   SmallLog log(&disk_);

@@ -173,9 +173,13 @@ TEST_F(SalvageTest, SwappedSegmentsWithoutHeadersArePutInTheirPlaces) {
 
 TEST_F(SalvageTest, TwoDamagedCopiesOfASegmentMakeAWholeOne) {
   const std::string bytes = Bytes(Segment(2));
-  Put("second-copy", bytes);
+  // Either one alone has lost records.
+  Overwrite(Segment(2), bytes.rfind("record "), 4, 'x');
+  EXPECT_FALSE(ReadLog(disk_, "/log")->lost.empty());
+  Put("second-copy", Bytes(Segment(2)));
+  Put(Segment(2), bytes);
   Overwrite(Segment(2), 8300, 700, 'x');
-  Overwrite("second-copy", bytes.size() - 600, 600);
+  EXPECT_FALSE(ReadLog(disk_, "/log")->lost.empty());
   LoseHeaders(2);
   const SalvageReport report = Salvage(log_);
   EXPECT_TRUE(report.lost.empty());
@@ -206,6 +210,18 @@ TEST_F(SalvageTest, CursorsThatCannotBeReadAreNamed) {
   const SalvageReport report = Salvage(log_);
   EXPECT_EQ(std::vector<std::string>{"billing"}, report.cursors);
   EXPECT_EQ(std::vector<std::string>{"broken"}, report.cursors_left_out);
+}
+
+// The lock's file is part of what may be lost.
+TEST_F(SalvageTest, DirectoryThatIsNoLogsIsNotTouched) {
+  std::unique_ptr<Directory> made;
+  ASSERT_EQ(0, disk_.OpenDirectory("/music", DirectoryMode::kCreate, &made));
+  disk_.WriteFileBytes("/music/song", std::string(20000, '#'));
+  EXPECT_TRUE(absl::IsNotFound(SalvageInPlace("/music", options_).status()));
+  EXPECT_EQ(std::vector<std::string>{"song"}, disk_.FileNames("/music"));
+  disk_.DeleteFile("/log/LOCK");
+  disk_.DeleteFile("/log/LOG");
+  Salvage(log_);
 }
 
 // --- What has no place ---------------------------------------------------------------------
