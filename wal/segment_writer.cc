@@ -152,19 +152,36 @@ absl::Status SegmentWriter::Finish(SequenceNumber next, const GroupBody& group) 
 
 absl::Status SegmentWriter::Write() {
   if (!status_.ok()) return status_;
-  if (gathered_bytes_ == 0 && header_written_) return absl::OkStatus();
-  std::vector<char> blocks;
+  if (header_written_) return WritePieces({});
+  std::vector<char> blocks(kFramesOffset);
+  for (int copy : {0, 1}) {
+    EncodeSegmentHeader(
+        header_, copy,
+        std::span<char, kSegmentHeaderBytes>(&blocks[copy * kBlockBytes], kSegmentHeaderBytes));
+  }
+  // Frames that went out before it stand between it and what is gathered.
+  if (offset_ > kFramesOffset && gathered_bytes_ > 0) {
+    absl::Status status = WritePieces({});
+    if (!status.ok()) return status;
+  }
+  return WritePieces({blocks.data(), blocks.size()});
+}
+
+absl::Status SegmentWriter::WriteBehindHeader() {
+  if (!status_.ok()) return status_;
+  WAL_CHECK(!header_written_);
+  return WritePieces({});
+}
+
+// Writes what is gathered, in one piece with the header's blocks if they are to go out.
+absl::Status SegmentWriter::WritePieces(std::string_view header_blocks) {
+  if (gathered_bytes_ == 0 && header_blocks.empty()) return absl::OkStatus();
   views_.clear();
   uint64_t write_offset = offset_;
-  if (!header_written_) {
-    blocks.resize(kFramesOffset);
-    for (int copy : {0, 1}) {
-      EncodeSegmentHeader(
-          header_, copy,
-          std::span<char, kSegmentHeaderBytes>(&blocks[copy * kBlockBytes], kSegmentHeaderBytes));
-    }
-    views_.emplace_back(blocks.data(), blocks.size());
+  if (!header_blocks.empty()) {
+    views_.push_back(header_blocks);
     write_offset = 0;
+    header_written_ = true;
   }
   const char* staged = staging_.data();
   for (const Piece& piece : pieces_) {
@@ -176,8 +193,7 @@ absl::Status SegmentWriter::Write() {
     status_ = IoErrorAt("write", name_, write_offset + outcome.written, outcome.error);
     return status_;
   }
-  const uint64_t bytes = blocks.size() + gathered_bytes_;
-  header_written_ = true;
+  const uint64_t bytes = header_blocks.size() + gathered_bytes_;
   offset_ += gathered_bytes_;
   unsynced_bytes_ += bytes;
   written_bytes_ += bytes;

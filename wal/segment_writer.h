@@ -57,6 +57,9 @@ class SegmentWriter {
   absl::Status Finish(SequenceNumber next, const GroupBody& group);
 
   absl::Status Write();
+  // Writes what is gathered and not yet the header: that goes out with the next Write, when
+  // the segment is to count. Until then it is a prepared one, which holds no record.
+  absl::Status WriteBehindHeader();
   absl::Status Sync();
 
   // Gives back memory that only load needs.
@@ -78,6 +81,7 @@ class SegmentWriter {
     uint64_t bytes;
   };
 
+  absl::Status WritePieces(std::string_view header_blocks);
   char* Stage(uint64_t bytes);
   void AppendStaged(uint64_t bytes);
   uint64_t next_offset() const { return offset_ + gathered_bytes_; }
