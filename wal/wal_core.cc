@@ -52,6 +52,11 @@ absl::Status WalCore::BeginSegment(const SegmentStart& start, uint64_t file_byte
   header.predecessor = start.predecessor;
   header.boot_id = boot_id_;
   header.created_ns = now_ns_;
+  header.epoch_bases = epoch_bases_;
+  if (start.epoch > epoch_) {
+    header.epoch_bases.Push(start.epoch, start.predecessor.last_sequence);
+  }
+  factory_->NoteInUse(header.number);
   active_ = std::make_unique<SegmentWriter>(std::move(*prepared), header);
   active_node_ =
       std::make_shared<SegmentNode>(header.number, header.incarnation, start.first_sequence);
@@ -240,6 +245,7 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
   if (status.ok()) {
     status = superblock_->Update([this](Superblock& s) {
       s.first_retained = first_retained_;
+      s.begun_segment = active_->header().number;
       s.mark = last_durable_;
     });
   }
@@ -264,6 +270,7 @@ absl::Status WalCore::Close() {
     if (status.ok()) {
       status = superblock_->Update([this](Superblock& s) {
         s.mark = last_durable_;
+        s.begun_segment = active_->header().number;
         s.clean = true;
       });
     }
