@@ -36,7 +36,8 @@ std::string Payload(size_t bytes, uint64_t seed) {
 
 class Builder {
  public:
-  Builder() : disk_(std::make_unique<SimFileSystem>(SimOptions{.seed = 11})) {
+  explicit Builder(uint64_t seed)
+      : disk_(std::make_unique<SimFileSystem>(SimOptions{.seed = seed})) {
     std::unique_ptr<Directory> directory;
     WAL_CHECK_EQ(disk_->OpenDirectory(kFlipDirectory, DirectoryMode::kCreate, &directory), 0);
     RecoveryReport report;
@@ -286,8 +287,8 @@ Options FlipOptions() {
   return options;
 }
 
-FlipLog BuildFlipLog(FlipEnding ending) {
-  Builder log;
+FlipLog BuildFlipLog(FlipEnding ending, uint64_t seed) {
+  Builder log(seed);
   for (uint64_t segment = 0; segment < 2; ++segment) {
     AddSomeGroups(log, 10 * segment + 1);
     log.Idle();

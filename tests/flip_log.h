@@ -85,9 +85,9 @@ struct FlipLog {
   SequenceNumber last() const { return records.size(); }
 };
 
-// With three segments, batches, keys and attributes, empty records, idle marks and
-// a cursor.
-FlipLog BuildFlipLog(FlipEnding ending);
+// `seed` makes it another log. With three segments, batches, keys and attributes, empty records,
+// idle marks and a cursor.
+FlipLog BuildFlipLog(FlipEnding ending, uint64_t seed = 11);
 
 Options FlipOptions();
 

@@ -127,6 +127,7 @@ class Reader {
   std::string log_id_;
   uint64_t epoch_ = 1, first_retained_ = 1;
   std::optional<uint64_t> epoch_base_;
+  std::vector<std::pair<uint64_t, uint64_t>> bases_;  // epoch and base
   std::vector<std::pair<uint64_t, uint64_t>> marks_;
 };
 
@@ -335,9 +336,21 @@ inline void Reader::TakeCursors(const Files& files) {
 }
 
 inline void Reader::TakeEpochBase(const std::optional<std::string>& superblock) {
+  uint64_t highest = 0;
+  for (const auto& [number, s] : segments_) {
+    if (s.header.empty() || s.epoch < highest || U(s.header, 160, 8) == 0) continue;
+    highest = s.epoch;
+    bases_.clear();
+    for (uint64_t at = 160; at < 240; at += 16) {
+      if (U(s.header, at, 8) > 0) bases_.emplace_back(U(s.header, at, 8), U(s.header, at + 8, 8));
+    }
+  }
   if (superblock && U(*superblock, 48, 8) == epoch_) {
     epoch_base_ = U(*superblock, 56, 8);
     return;
+  }
+  for (const auto& [epoch, base] : bases_) {
+    if (epoch == epoch_) epoch_base_ = base;
   }
   for (const auto& [number, s] : segments_) {
     if (s.header.empty() || s.epoch != epoch_) continue;
@@ -347,7 +360,11 @@ inline void Reader::TakeEpochBase(const std::optional<std::string>& superblock) 
 }
 
 inline uint64_t Reader::Above(const Segment& s) const {
-  return s.epoch < epoch_ && epoch_base_ ? *epoch_base_ + 1 : uint64_t{1} << 57;
+  uint64_t above = s.epoch < epoch_ && epoch_base_ ? *epoch_base_ + 1 : uint64_t{1} << 57;
+  for (const auto& [epoch, base] : bases_) {
+    if (epoch > s.epoch) above = std::min(above, base + 1);
+  }
+  return above;
 }
 
 // The next one below `it` that the live epoch does not pass over; the end if there is none.

@@ -211,9 +211,8 @@ TEST_F(RecoveryEvidenceFixture, StrictRefusesWhatTheDeviceWillNotSync) {
   EXPECT_FALSE(log.ok()) << "strict: " << report_.ToString();
 }
 
-// C3: intact records that a failed sync at open cut off never count again: the
-// marks of the epoch in which they were written end with what was kept.
-TEST_F(RecoveryEvidenceFixture, WithheldRecordsEndTheirEpoch) {
+// After a failed sync nothing is trusted where it stands, and nothing that reads back is lost.
+TEST_F(RecoveryEvidenceFixture, RecordsThatTheDeviceWillNotSyncAreToBeCopied) {
   SegmentBuilder one(Header(1, 1));
   one.Group(0).Record("1").Record("2").Record("3");
   one.Group(3).Record("old4").Record("old5");
@@ -227,8 +226,13 @@ TEST_F(RecoveryEvidenceFixture, WithheldRecordsEndTheirEpoch) {
   auto log = millrace::Recover(broken, *directory, {}, &report_);
   ASSERT_TRUE(log.ok());
   EXPECT_EQ(Chain(*log), "1..3");
-  EXPECT_EQ(log->next_sequence, 4u);
-  EXPECT_TRUE(log->starts_new_epoch);
+  EXPECT_EQ(log->next_sequence, 6u);
+  EXPECT_FALSE(log->starts_new_epoch);
+  ASSERT_EQ(log->unsynced.size(), 1u);
+  EXPECT_EQ(log->unsynced[0].first, 4u);
+  EXPECT_EQ(log->unsynced[0].last, 5u);
+  EXPECT_EQ(log->unsynced[0].end, one.offset());
+  EXPECT_EQ(Lost(), "6..5 acknowledgement unknown unreadable");
 }
 
 TEST_F(RecoveryEvidenceFixture, ASegmentThatCannotBeOpenedIsALossNotARefusal) {

@@ -56,6 +56,9 @@ class RecoveryFaultTest : public RecoveryFixture {
     for (const ChainSegment& segment : log.chain) {
       for (auto s = segment.first_sequence; s <= segment.last_sequence; ++s) seen.insert(s);
     }
+    for (const UnsyncedRun& run : log.unsynced) {
+      for (auto s = run.first; s <= run.last; ++s) seen.insert(s);
+    }
     for (const LostRange& range : report_.lost) {
       for (auto s = range.first; s <= range.last; ++s) seen.insert(s);
     }

@@ -255,9 +255,12 @@ TEST_F(RecoveryTest, NothingInAFileWhoseSyncFailsIsTrustedAboveTheMark) {
   disk_.AddRule({.op = FileOp::kSync, .error = EIO, .name = name});
   const RecoveredLog log = Recover();
   EXPECT_EQ(Chain(log), "1..3");
-  EXPECT_EQ(log.next_sequence, 4u);
-  EXPECT_EQ(Lost(), "4..5 acknowledgement unknown unreadable");
-  EXPECT_EQ(report_.tail_records_dropped, 2u);
+  EXPECT_EQ(log.next_sequence, 6u);
+  ASSERT_EQ(log.unsynced.size(), 1u);
+  EXPECT_EQ(log.unsynced[0].first, 4u);
+  EXPECT_EQ(log.unsynced[0].last, 5u);
+  EXPECT_EQ(Lost(), "6..5 acknowledgement unknown unreadable");
+  EXPECT_EQ(report_.tail_records_dropped, 0u);
   EXPECT_EQ(report_.outcome, Outcome::kRecovered);
 }
 

@@ -96,6 +96,11 @@ void EncodeSegmentHeader(const SegmentHeader& header, int copy,
   Put(p + 128, header.predecessor.digest);
   Put(p + 136, header.boot_id);
   Put(p + 144, header.created_ns);
+  Put(p + 152, header.in_use);
+  for (size_t i = 0; i < EpochBases::kEntries; ++i) {
+    Put(p + 160 + 16 * i, header.epoch_bases.entries[i].epoch);
+    Put(p + 168 + 16 * i, header.epoch_bases.entries[i].base);
+  }
   SealBlock(kSegmentBlockSeed + copy, p);
 }
 
@@ -121,6 +126,11 @@ HeaderStatus DecodeSegmentHeader(std::span<const char, kSegmentHeaderBytes> byte
   header->predecessor.digest = Get<uint64_t>(p + 128);
   header->boot_id = Get<uint64_t>(p + 136);
   header->created_ns = Get<int64_t>(p + 144);
+  header->in_use = Get<uint64_t>(p + 152);
+  for (size_t i = 0; i < EpochBases::kEntries; ++i) {
+    header->epoch_bases.entries[i] = {Get<uint64_t>(p + 160 + 16 * i),
+                                      Get<uint64_t>(p + 168 + 16 * i)};
+  }
   const bool known_state = state == static_cast<uint32_t>(SegmentState::kActive) ||
                            state == static_cast<uint32_t>(SegmentState::kPrepared);
   if (!known_state) return HeaderStatus::kNewer;
@@ -257,81 +267,6 @@ void SealFrame(FrameHeader header, uint64_t segment_seed, uint64_t body_seed, ui
   EncodeFrameHeader(header, segment_seed, offset, out);
 }
 
-uint64_t ExtrasBytes(const AppendOptions& options) {
-  if (!options.key.has_value() && options.attributes.empty()) return 0;
-  uint64_t bytes = 8 + (options.key.has_value() ? options.key->size() : 0);
-  for (const Attribute& a : options.attributes) bytes += 8 + a.name.size() + a.value.size();
-  return bytes;
-}
-
-void EncodeExtras(const AppendOptions& options, char* out) {
-  const auto put_bytes = [&out](std::string_view s) {
-    if (!s.empty()) std::memcpy(out, s.data(), s.size());
-    out += s.size();
-  };
-  Put(out, static_cast<uint32_t>(ExtrasBytes(options)));
-  Put(out + 4, options.key.has_value() ? static_cast<uint32_t>(options.key->size()) : kNoKey);
-  out += 8;
-  if (options.key.has_value()) put_bytes(*options.key);
-  for (const Attribute& a : options.attributes) {
-    Put(out, static_cast<uint32_t>(a.name.size()));
-    Put(out + 4, static_cast<uint32_t>(a.value.size()));
-    out += 8;
-    put_bytes(a.name);
-    put_bytes(a.value);
-  }
-}
-
-bool NextAttribute(std::string_view* encoded, Attribute* attribute) {
-  if (encoded->size() < 8) return false;
-  const uint64_t name_bytes = Get<uint32_t>(encoded->data());
-  const uint64_t value_bytes = Get<uint32_t>(encoded->data() + 4);
-  if (encoded->size() - 8 < name_bytes + value_bytes) return false;
-  attribute->name = encoded->substr(8, name_bytes);
-  attribute->value = encoded->substr(8 + name_bytes, value_bytes);
-  encoded->remove_prefix(8 + name_bytes + value_bytes);
-  return true;
-}
-
-std::optional<RecordView> DecodeRecord(std::string_view body, uint8_t flags) {
-  RecordView record;
-  if ((flags & kHasExtras) == 0) {
-    record.payload = body;
-    return record;
-  }
-  if (body.size() < 8) return std::nullopt;
-  const uint64_t extras_bytes = Get<uint32_t>(body.data());
-  const uint32_t key_bytes = Get<uint32_t>(body.data() + 4);
-  if (extras_bytes < 8 || extras_bytes > body.size()) return std::nullopt;
-  std::string_view extras = body.substr(8, extras_bytes - 8);
-  if (key_bytes != kNoKey) {
-    if (key_bytes > extras.size()) return std::nullopt;
-    record.key = extras.substr(0, key_bytes);
-    extras.remove_prefix(key_bytes);
-  }
-  record.attributes = extras;
-  record.payload = body.substr(extras_bytes);
-  Attribute attribute;
-  while (NextAttribute(&extras, &attribute)) {
-  }
-  if (!extras.empty()) return std::nullopt;
-  return record;
-}
-
-std::optional<RecordView> DecodeBatchRecord(std::string_view body, uint16_t count, uint16_t i) {
-  WAL_CHECK(i < count);
-  uint64_t begin = uint64_t{4} * count;
-  if (body.size() < begin) return std::nullopt;
-  for (uint16_t k = 0; k < i; ++k) {
-    begin += Get<uint32_t>(body.data() + uint64_t{4} * k) & ~kBatchEntryHasExtras;
-  }
-  const uint32_t entry = Get<uint32_t>(body.data() + uint64_t{4} * i);
-  const uint64_t bytes = entry & ~kBatchEntryHasExtras;
-  if (begin > body.size() || bytes > body.size() - begin) return std::nullopt;
-  return DecodeRecord(body.substr(begin, bytes),
-                      (entry & kBatchEntryHasExtras) != 0 ? kHasExtras : 0);
-}
-
 void EncodeSuperblock(const Superblock& superblock, int slot, std::span<char, kSlotBytes> out) {
   char* p = out.data();
   BeginBlock(kSuperblockMagic, p);
@@ -343,6 +278,7 @@ void EncodeSuperblock(const Superblock& superblock, int slot, std::span<char, kS
   Put(p + 72, superblock.highest_segment);
   Put(p + 80, superblock.mark);
   Put(p + 88, superblock.clean ? kCleanFlag : 0);
+  Put(p + 96, superblock.begun_segment);
   SealBlock(kSuperblockSeed + slot, p);
 }
 
@@ -359,6 +295,7 @@ HeaderStatus DecodeSuperblock(std::span<const char, kSlotBytes> bytes, int slot,
   superblock->highest_segment = Get<uint64_t>(p + 72);
   superblock->mark = Get<uint64_t>(p + 80);
   superblock->clean = (Get<uint64_t>(p + 88) & kCleanFlag) != 0;
+  superblock->begun_segment = Get<uint64_t>(p + 96);
   return HeaderStatus::kValid;
 }
 

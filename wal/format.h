@@ -20,6 +20,7 @@
 
 #include "millrace/options.h"
 #include "millrace/sequence.h"
+#include "wal/epoch_bases.h"
 
 namespace millrace {
 
@@ -65,6 +66,9 @@ struct SegmentHeader {
   Predecessor predecessor;
   uint64_t boot_id = 0;
   int64_t created_ns = 0;  // wall clock; informative
+  // Prepared: the segment that was in use when this one was prepared; 0: not said.
+  uint64_t in_use = 0;
+  EpochBases epoch_bases;  // of this epoch and those before it
 
   bool operator==(const SegmentHeader&) const = default;
 };
@@ -231,6 +235,8 @@ struct Superblock {
   uint64_t highest_segment = 0;  // possibly active; raised ahead of use
   SequenceNumber mark = 0;
   bool clean = false;  // closed in order
+  // The highest segment whose header was durable when this was written; 0: not said.
+  uint64_t begun_segment = 0;
 
   bool operator==(const Superblock&) const = default;
 };

@@ -240,6 +240,11 @@ void CollectStatements(const SegmentFile& file, LogInventory* inventory) {
   inventory->epoch = std::max(inventory->epoch, file.epoch());
   if (file.kind != Kind::kActive) return;
   Raise(file.header.predecessor.number, &inventory->highest_number);
+  // Every header repeats what those before it said.
+  const bool tells = file.header.epoch_bases.entries[0].epoch != 0;
+  if (tells && file.header.epoch == inventory->epoch) {
+    inventory->epoch_bases = file.header.epoch_bases;
+  }
   inventory->marks.push_back(
       {file.header.epoch, std::min(file.header.mark, file.header.first_sequence - 1)});
   inventory->first_retained = std::max(
@@ -265,6 +270,9 @@ std::optional<SequenceNumber> EpochBase(const LogInventory& inventory) {
   if (inventory.superblock_counts && inventory.superblock.epoch == inventory.epoch) {
     return inventory.superblock.epoch_base;
   }
+  for (const EpochBases::Entry& entry : inventory.epoch_bases.entries) {
+    if (entry.epoch == inventory.epoch) return entry.base;
+  }
   std::optional<SequenceNumber> base;
   for (const SegmentFile& file : inventory.files) {
     if (file.kind != Kind::kActive || file.header.epoch != inventory.epoch) continue;
@@ -272,6 +280,48 @@ std::optional<SequenceNumber> EpochBase(const LogInventory& inventory) {
     base = std::min(base.value_or(last), last);
   }
   return base;
+}
+
+// Not begun, as far as its file says: its header need not have been written when the next
+// file was prepared, and can be torn.
+bool MayNotBeBegun(const SegmentFile* file) {
+  if (file == nullptr) return false;
+  const bool prepared = file->kind == Kind::kPrepared && file->header.number == file->number;
+  return prepared || file->kind == Kind::kDamaged;
+}
+
+// The highest segment that is known to have been begun and is not there, if it came after
+// all that are. A segment's file is durable before it is used: no crash takes it away.
+uint64_t MissingNewest(const LogInventory& inventory) {
+  uint64_t there = 0;
+  uint64_t in_use = 0;
+  for (const SegmentFile& file : inventory.files) {
+    if (file.IsSegment()) there = std::max(there, file.number);
+    const bool tells = file.kind == Kind::kPrepared && file.header.in_use < file.header.number;
+    if (tells) in_use = std::max(in_use, file.header.in_use);
+  }
+  uint64_t begun = MayNotBeBegun(inventory.Find(in_use)) ? 0 : in_use;
+  if (inventory.superblock_counts) begun = std::max(begun, inventory.superblock.begun_segment);
+  return begun > there && begun <= kMaxSegmentNumber ? begun : 0;
+}
+
+// Who reads beside a writer may have listed the directory before the segment came.
+absl::StatusOr<bool> CameMeanwhile(Directory& directory, const LogId& log_id, uint64_t from) {
+  std::vector<std::string> names;
+  if (const IoResult result = directory.List(&names); result < 0) {
+    return IoError("list", "the log's directory", result);
+  }
+  for (const std::string& name : names) {
+    const auto number = ParseSegmentName(name);
+    if (!number.has_value() || *number < from) continue;
+    absl::StatusOr<std::optional<RawFile>> raw = ReadSegmentFile(directory, name, *number);
+    if (!raw.ok()) return raw.status();
+    if (raw->has_value() && (*raw)->header == Header::kActive &&
+        (*raw)->file.header.log_id == log_id && (*raw)->file.header.number == *number) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -318,6 +368,14 @@ absl::StatusOr<LogInventory> TakeInventory(Directory& directory) {
       }
     }
   }
+  const uint64_t missing = MissingNewest(inventory);
+  if (missing == 0) return inventory;
+  const absl::StatusOr<bool> came = CameMeanwhile(directory, inventory.log_id, missing);
+  if (!came.ok()) return came.status();
+  if (*came) return inventory;
+  inventory.lost_newest = missing;
+  inventory.lost_newest_is_counted = inventory.superblock_counts && inventory.superblock.clean;
+  Raise(missing, &inventory.highest_number);
   return inventory;
 }
 

@@ -1,6 +1,7 @@
 #ifndef MILLRACE_WAL_LOG_INVENTORY_H_
 #define MILLRACE_WAL_LOG_INVENTORY_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,16 +49,24 @@ struct LogInventory {
   uint64_t epoch = 1;              // the highest
   // Where the live epoch begins: the last number kept of older ones. Unset: nothing tells.
   std::optional<SequenceNumber> epoch_base;
+  EpochBases epoch_bases;  // of the latest epochs
   SequenceNumber first_retained = 1;
   std::vector<StatedMark> marks;  // by headers, superblock and cursors
   uint64_t highest_number = 0;    // that a name, a header or the superblock names
+  // A segment that is known to have been begun after all those that are there, and is
+  // lost; 0: none. Whether a record was in it, and how many, is not known.
+  uint64_t lost_newest = 0;
+  // The log was closed in order: all records that it held are at or below the mark.
+  bool lost_newest_is_counted = false;
 
   std::vector<std::string> ignored;  // names that are not the log's
   uint64_t bytes_read = 0;
 
   // The highest number that still counts of what `file`, a segment, holds.
   SequenceNumber HighestIn(const SegmentFile& file) const {
-    return file.epoch() < epoch && epoch_base.has_value() ? *epoch_base : kMaxSequence;
+    const SequenceNumber highest = epoch_bases.HighestOf(file.epoch());
+    return file.epoch() < epoch && epoch_base.has_value() ? std::min(*epoch_base, highest)
+                                                          : highest;
   }
 
   // The file of segment `number`; null if there is none.

@@ -10,6 +10,7 @@
 #include "wal/recovery_chain.h"
 #include "wal/recovery_judge.h"
 #include "wal/recovery_table.h"
+#include "wal/recovery_unsynced.h"
 #include "wal/segment_name.h"
 
 namespace millrace {
@@ -162,8 +163,13 @@ absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
   }
   log->newest = NewestOf(inventory, chain, verdict);
   log->chain = std::move(verdict.kept);
+  log->unsynced = std::move(verdict.unsynced);
   log->epoch = inventory.epoch;
   log->epoch_base = inventory.epoch_base.value_or(0);
+  log->epoch_bases = inventory.epoch_bases;
+  if (inventory.epoch > 1 && inventory.epoch_base.has_value()) {
+    log->epoch_bases.Push(inventory.epoch, *inventory.epoch_base);
+  }
   log->mark = chain.mark;
   log->first_retained = chain.first_retained;
   log->next_sequence = verdict.next_sequence;
@@ -204,10 +210,12 @@ absl::StatusOr<RecoveredLog> Recover(FileSystem& file_system, Directory& directo
   absl::StatusOr<RecoveryVerdict> verdict =
       JudgeChain(*chain, options, file_system.BootId(), report);
   if (!verdict.ok()) return verdict.status();
+  absl::Status status = TakeUnsynced(*chain, options.policy, &*verdict, report);
+  if (!status.ok()) return status;
 
   RecoveredLog log;
   report->ignored_files = std::move(inventory->ignored);
-  absl::Status status = FileSorter(directory, *inventory, *chain, *verdict).Sort(&log, report);
+  status = FileSorter(directory, *inventory, *chain, *verdict).Sort(&log, report);
   if (!status.ok()) return status;
   report->outcome = OutcomeOf(*inventory, *chain, *verdict);
   report->last_recovered = verdict->last_recovered;

@@ -28,6 +28,17 @@ struct ChainSegment {
   uint64_t file_bytes = 0;
 };
 
+// Intact records of a segment that the device would not sync, in a row.
+struct UnsyncedRun {
+  uint64_t number = 0;
+  uint64_t incarnation = 0;
+  uint64_t begin = 0;  // file offsets
+  uint64_t end = 0;
+  SequenceNumber first = 0;  // inclusive
+  SequenceNumber last = 0;
+  int64_t time_ns = 0;  // of those before the run's first group
+};
+
 struct RecoveredLog {
   // A log, or anything that may be the remains of one, is there.
   bool exists = false;
@@ -39,13 +50,18 @@ struct RecoveredLog {
   std::optional<ChainSegment> newest;
   uint64_t epoch = 1;             // so far: see starts_new_epoch
   SequenceNumber epoch_base = 0;  // of it: the last number kept of older ones
+  EpochBases epoch_bases;         // of it and those before, as far as the log says
   // The highest number that the log itself says is durable. After a recovery with
-  // Access::kReadWrite everything in the chain is.
+  // Access::kReadWrite everything in the chain is, and what `unsynced` names is not.
   SequenceNumber mark = 0;
   SequenceNumber first_retained = 1;
   SequenceNumber next_sequence = 1;
   // What the next segment's header names.
   Predecessor predecessor;
+  // Follow the chain's last record without a gap, up to next_sequence - 1. They count, and
+  // may be in memory only: to be copied into the next segment, and durable there, before its
+  // header is written.
+  std::vector<UnsyncedRun> unsynced;
   // What the oldest segment of the chain names: given up, or number 0.
   Predecessor below;
   // Above every number that a file, a header or the superblock names.

@@ -68,7 +68,7 @@ class ChainFollower {
   static void MakeDurable(File& file, ChainLink* link);
   bool UseFooter(File& file, ChainLink* link);
   absl::Status ScanLink(File& file, SequenceNumber highest, ChainLink* link);
-  absl::Status ReadTrustedOnly(ChainLink* link);
+  absl::Status FindTrusted(ChainLink* link);
   static void EndAtFirstDoubt(ChainLink* link);
   void Take(const SegmentScan& scan);
 
@@ -170,22 +170,18 @@ absl::Status ChainFollower::Read(ChainLink* link) {
 }
 
 // For a segment whose sync failed, now that the mark is known.
-absl::Status ChainFollower::ReadTrustedOnly(ChainLink* link) {
+absl::Status ChainFollower::FindTrusted(ChainLink* link) {
   if (!link->sync_failed || link->last() <= marks_.mark()) return absl::OkStatus();
-  const SequenceNumber last = link->last();
-  const uint64_t records = link->records();
-  const SequenceNumber first = link->first;
+  ChainLink trusted = *link;
   const std::string name = SegmentName(link->number);
   std::unique_ptr<File> file;
   const IoResult opened = OpenFile(directory_, name, OpenMode::kRead, &file);
   if (opened < 0) return IoError("open", name, opened);
-  absl::Status status = ScanLink(*file, marks_.mark(), link);
+  absl::Status status = ScanLink(*file, marks_.mark(), &trusted);
   if (!status.ok()) return status;
-  link->first = first;
-  link->scan->next = std::max(link->scan->next, first);
-  chain_.bytes_scanned += link->scan->bytes_read;
-  link->withheld_last = last;
-  link->withheld_records = records - std::min(records, link->scan->records);
+  chain_.bytes_scanned += trusted.scan->bytes_read;
+  link->trusted = std::move(trusted.scan);
+  link->trusted->next = std::max(link->trusted->next, link->first);
   return absl::OkStatus();
 }
 
@@ -323,17 +319,19 @@ absl::StatusOr<RecoveryChain> ChainFollower::Follow() {
     std::reverse(chain_.links.begin(), chain_.links.end());
   }
   for (ChainLink& link : chain_.links) {
-    absl::Status status = ReadTrustedOnly(&link);
+    absl::Status status = FindTrusted(&link);
     if (!status.ok()) return status;
   }
   chain_.mark = marks_.mark();
+  chain_.lost_newest = inventory_.lost_newest;
+  chain_.lost_newest_is_counted = inventory_.lost_newest_is_counted;
+  chain_.lost_newest_cause = CauseOf(inventory_.Find(inventory_.lost_newest));
   return std::move(chain_);
 }
 
 }  // namespace
 
 SequenceNumber ChainLink::last_valid() const {
-  if (withheld_last != 0) return withheld_last;
   return scan.has_value() ? scan->last_valid : last();
 }
 

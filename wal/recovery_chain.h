@@ -52,10 +52,10 @@ struct ChainLink {
   std::optional<ClosingFooter> footer;  // at the file's very end
   std::optional<SegmentScan> scan;      // unset: proven durable, not read
 
-  // The sync failed: what was above the mark is not in `scan`, but here.
+  // The device would not sync it. If `scan` has records above the mark, `trusted` ends
+  // before them.
   bool sync_failed = false;
-  SequenceNumber withheld_last = 0;  // 0: nothing
-  uint64_t withheld_records = 0;
+  std::optional<SegmentScan> trusted;
 
   // The header names a predecessor that is lost: this one, and what is there.
   uint64_t lost_predecessor = 0;
@@ -77,6 +77,10 @@ struct RecoveryChain {
   SequenceNumber mark = 0;
   SequenceNumber first_retained = 1;
   uint64_t bytes_scanned = 0;
+  // The segment behind the last link, if it is known to have been begun and is lost.
+  uint64_t lost_newest = 0;  // 0: none
+  LossCause lost_newest_cause = LossCause::kMissingSegment;
+  bool lost_newest_is_counted = false;  // the mark says how many records were in it
 };
 
 // Follows the predecessors from the highest segment down, and reads those of

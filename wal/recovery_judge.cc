@@ -54,6 +54,7 @@ class ChainJudge {
   absl::Status JudgeInside(size_t index);
   absl::Status JudgeFront(size_t index);
   absl::Status JudgeEnd();
+  absl::Status JudgeLostNewest();
   absl::Status Meet(Gap gap);
   absl::Status MeetAbove(Gap gap);
   void Keep(size_t index, SequenceNumber last, SequenceNumber last_valid, uint64_t end,
@@ -143,7 +144,7 @@ absl::Status ChainJudge::MeetAbove(Gap gap) {
 
 bool ChainJudge::RecordsFollow(size_t index) const {
   for (size_t i = index + 1; i < chain_.links.size(); ++i) {
-    if (chain_.links[i].records() > 0 || chain_.links[i].withheld_records > 0) return true;
+    if (chain_.links[i].records() > 0) return true;
   }
   return false;
 }
@@ -250,13 +251,12 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
   };
   for (const Hole& hole : scan.holes) {
     Gap gap{.range = hole.range, .boot = BootOf(link)};
-    const bool records_behind = scan.records > hole.records || link.withheld_records > 0;
-    gap.behind = records_behind || RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
+    gap.behind =
+        scan.records > hole.records || RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
     absl::Status status = meet(gap, hole);
     if (!status.ok() || mode_ == Mode::kDropping) return status;
   }
   SequenceNumber last = link.named_end.has_value() ? link.named_end->last_sequence : 0;
-  last = std::max(last, link.withheld_last);
   if (scan.next <= last) {
     Gap gap;
     gap.range = {.first = scan.next,
@@ -267,17 +267,6 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
                  .cause = scan.end_cause};
     gap.behind = RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
     gap.boot = BootOf(link);
-    if (link.withheld_last != 0) {
-      // Readable, and not to be trusted: the sync that should have made it durable failed.
-      gap.range.cause = LossCause::kUnreadable;
-      gap.behind = Behind::kRecords;
-      gap.boot = Boot::kOther;
-      verdict_.withheld = true;
-      if (policy_ == RecoveryPolicy::kStrict) {
-        losses_.Add(gap.range, Acknowledgement::kUnknown);
-        return losses_.Refusal();
-      }
-    }
     const Hole before{gap.range, scan.digest, scan.records, scan.last_valid};
     return meet(gap, before);
   }
@@ -290,7 +279,7 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
   RecoveryVerdict::Fate& fate = verdict_.links[index];
   last_seen_ = std::max(last_seen_, link.last_valid());
   const bool empty = link.last() < link.first;
-  if (!empty && link.last() < chain_.first_retained && link.withheld_last == 0) {
+  if (!empty && link.last() < chain_.first_retained) {
     fate = {Place::kTrimmed, Holds::kNothingNeeded};
     verdict_.predecessor = {link.number, link.incarnation, link.last(), link.end(), link.digest()};
     verdict_.below = verdict_.predecessor;
@@ -311,13 +300,11 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
   if (mode == Mode::kKeeping && mode_ == mode) {
     Keep(index, link.last(), link.last_valid(), link.end(), link.digest());
   }
-  const uint64_t records = link.records() + link.withheld_records;
   if (mode == Mode::kDropping) report_->tail_records_dropped += link.records();
-  if (mode_ == Mode::kDropping) report_->tail_records_dropped += link.withheld_records;
   if (fate.place == Place::kKept) return absl::OkStatus();
   fate.place = mode_ == Mode::kAside ? Place::kStopped : Place::kOffChain;
   fate.holds = link.scan.has_value() ? HoldsOf(*link.scan) : Holds::kNothingNeeded;
-  if (records > 0) fate.holds = Holds::kRecords;
+  if (link.records() > 0) fate.holds = Holds::kRecords;
   return absl::OkStatus();
 }
 
@@ -325,11 +312,14 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
 absl::Status ChainJudge::JudgeEnd() {
   const ChainLink* top = chain_.links.empty() ? nullptr : &chain_.links.back();
   const bool closed = top != nullptr && (!top->scan.has_value() || top->scan->ends_with_footer);
-  if (mode_ == Mode::kDropping) return absl::OkStatus();
+  if (mode_ == Mode::kDropping) return JudgeLostNewest();
   if (chain_.mark >= expected_) {
     Gap gap;
     gap.range = {.first = expected_, .last = chain_.mark, .cause = LossCause::kMissingSegment};
-    if (top != nullptr && !closed) {
+    if (chain_.lost_newest != 0) {
+      gap.range.segment = chain_.lost_newest;
+      gap.range.cause = chain_.lost_newest_cause;
+    } else if (top != nullptr && !closed) {
       gap.range.segment = top->number;
       gap.range.begin = top->end();
       gap.range.end = std::max(top->file->bytes, top->end());
@@ -338,6 +328,7 @@ absl::Status ChainJudge::JudgeEnd() {
     verdict_.lost_at_end = true;
     return Meet(gap);
   }
+  if (chain_.lost_newest != 0 && !chain_.lost_newest_is_counted) return JudgeLostNewest();
   if (top == nullptr || closed) return absl::OkStatus();
   if (top->scan->end_cause == LossCause::kUnreadable) {
     // No torn write: nobody knows what stands there.
@@ -356,6 +347,18 @@ absl::Status ChainJudge::JudgeEnd() {
     report_->tail_bytes = top->scan->end_nonzero_bytes;
   }
   return absl::OkStatus();
+}
+
+// A segment that was begun and is lost: how many records stood in it nobody knows.
+absl::Status ChainJudge::JudgeLostNewest() {
+  if (chain_.lost_newest == 0 || chain_.lost_newest_is_counted) return absl::OkStatus();
+  losses_.Add({.first = expected_,
+               .last = expected_ - 1,
+               .segment = chain_.lost_newest,
+               .cause = chain_.lost_newest_cause},
+              Acknowledgement::kUnknown);
+  verdict_.lost_at_end = true;
+  return policy_ == RecoveryPolicy::kStrict ? losses_.Refusal() : absl::OkStatus();
 }
 
 void ChainJudge::FinishDropped() {

@@ -16,13 +16,15 @@ namespace millrace {
 // What is kept of a chain, and what that makes of its links.
 struct RecoveryVerdict {
   std::vector<ChainSegment> kept;  // oldest first
-  Predecessor predecessor;         // of the next segment
-  Predecessor below;               // of the first one kept
+  // Follow those kept, and are on no device for sure: to be copied into the next segment.
+  std::vector<UnsyncedRun> unsynced;
+  Predecessor predecessor;  // of the next segment
+  Predecessor below;        // of the first one kept
   SequenceNumber last_recovered = kNoSequence;
   SequenceNumber next_sequence = 1;
   bool stopped = false;      // kStopAtFirstLoss met one
   bool cut = false;          // something above the mark was cut off
-  bool withheld = false;     // intact records were cut off: the device would not sync them
+  bool withheld = false;     // intact records are cut off: they cannot be made durable
   bool lost_at_end = false;  // acknowledged records are missing behind the last
 
   struct Fate {

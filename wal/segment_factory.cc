@@ -62,6 +62,11 @@ absl::StatusOr<uint64_t> SegmentFactory::DrawNumber() {
   return number;
 }
 
+void SegmentFactory::NoteInUse(uint64_t number) {
+  MutexLock lock(&mu_);
+  in_use_ = std::max(in_use_, number);
+}
+
 absl::StatusOr<PreparedSegment> SegmentFactory::Create(uint64_t file_bytes, Fill fill) {
   absl::Status error;
   absl::StatusOr<PreparedSegment> segment = TryCreate(file_bytes, fill, &error);
@@ -159,6 +164,10 @@ absl::Status SegmentFactory::WritePreparedHeaders(File& file, const std::string&
   header.log_id = log_id_;
   header.number = number;
   header.capacity = file_bytes;
+  {
+    MutexLock lock(&mu_);
+    if (in_use_ < number) header.in_use = in_use_;
+  }
   std::vector<char> blocks(kFramesOffset);
   for (int copy : {0, 1}) {
     EncodeSegmentHeader(

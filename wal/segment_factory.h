@@ -49,6 +49,10 @@ class SegmentFactory {
   // than `file_bytes`, copy-on-write file system): it is as it was then.
   absl::StatusOr<PreparedSegment> Recycle(uint64_t old_number, uint64_t file_bytes);
 
+  // Segment `number` is in use from now on. What is prepared later says so, which
+  // tells of that segment if its file is lost before anything else names it.
+  void NoteInUse(uint64_t number);
+
   // Deletes the file. Not being there is success.
   absl::Status Remove(const std::string& name);
   absl::Status SyncDirectoryEntries();
@@ -66,6 +70,7 @@ class SegmentFactory {
   const LogId log_id_;
   Mutex mu_;
   uint64_t next_number_ ABSL_GUARDED_BY(mu_);
+  uint64_t in_use_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace millrace

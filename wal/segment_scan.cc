@@ -43,10 +43,15 @@ void AddFrame(const SegmentReader::Step& step, SegmentScan* scan) {
     case FrameType::kFooter:
       scan->ends_with_footer = true;
       [[fallthrough]];
-    case FrameType::kGroup:
     case FrameType::kIdleMark:
       AddMark(DecodeGroupBody(step.body().data()), scan);
       break;
+    case FrameType::kGroup: {
+      const GroupBody group = DecodeGroupBody(step.body().data());
+      scan->time_ns = group.time_ns;
+      AddMark(group, scan);
+      break;
+    }
     default:
       break;
   }

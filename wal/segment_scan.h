@@ -47,6 +47,7 @@ struct SegmentScan {
   LossCause end_cause = LossCause::kZeroed;  // what stands at `end`
   uint64_t end_nonzero_bytes = 0;            // between there and the limit
   bool ends_with_footer = false;
+  int64_t time_ns = 0;  // of the last group
 
   std::vector<StatedMark> marks;  // the highest of each epoch
   SequenceNumber first_retained = 0;

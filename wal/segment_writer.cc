@@ -193,65 +193,56 @@ absl::Status SegmentWriter::GiveUp(absl::Status status) {
 
 absl::Status SegmentWriter::Write() {
   if (!status_.ok()) return status_;
-  if (gathered_bytes_ == 0 && header_written_) return absl::OkStatus();
-  std::vector<char> blocks;
+  if (header_written_) return WriteGathered({});
+  std::vector<char> blocks(kFramesOffset);
+  for (int copy : {0, 1}) {
+    EncodeSegmentHeader(
+        header_, copy,
+        std::span<char, kSegmentHeaderBytes>(&blocks[copy * kBlockBytes], kSegmentHeaderBytes));
+  }
+  const std::string_view header(blocks.data(), blocks.size());
+  if (offset_ == kFramesOffset) return WriteGathered(header);
+  // Frames were written ahead of it, so it does not come in one piece with these.
+  absl::Status status = WriteGathered({});
+  if (!status.ok()) return status;
+  views_.assign(1, header);
+  status = WriteViews(0);
+  if (status.ok()) header_written_ = true;
+  return status;
+}
+
+absl::Status SegmentWriter::WriteAheadOfHeader() {
+  if (!status_.ok()) return status_;
+  WAL_CHECK(!header_written_);
+  return WriteGathered({});
+}
+
+// Writes what is gathered; `header` in front of it, if there is one.
+absl::Status SegmentWriter::WriteGathered(std::string_view header) {
+  if (gathered_bytes_ == 0 && header.empty()) return absl::OkStatus();
   views_.clear();
-  // A header comes in front of the first frames, or alone, if those were written ahead of it.
-  const bool ahead = !header_written_ && offset_ != kFramesOffset;
-  uint64_t write_offset = offset_;
-  if (!header_written_) {
-    blocks.resize(kFramesOffset);
-    for (int copy : {0, 1}) {
-      EncodeSegmentHeader(
-          header_, copy,
-          std::span<char, kSegmentHeaderBytes>(&blocks[copy * kBlockBytes], kSegmentHeaderBytes));
-    }
-    views_.emplace_back(blocks.data(), blocks.size());
-    write_offset = 0;
-  }
-  if (!ahead) AppendGathered(&views_);
-  WriteOutcome outcome = WriteFully(*file_, write_offset, views_);
-  if (ahead && outcome.error >= 0) {
-    views_.clear();
-    AppendGathered(&views_);
-    write_offset = offset_;
-    outcome = WriteFully(*file_, write_offset, views_);
-  }
-  if (outcome.error < 0) {
-    absl::Status status = IoErrorAt("write", name_, write_offset + outcome.written, outcome.error);
-    // The bytes stay gathered, and are the same when they are written again.
-    return IsOutOfSpace(outcome.error) ? Passing(std::move(status)) : GiveUp(std::move(status));
-  }
-  const uint64_t bytes = blocks.size() + gathered_bytes_;
-  header_written_ = true;
+  if (!header.empty()) views_.push_back(header);
+  AppendGathered(&views_);
+  absl::Status status = WriteViews(offset_ - header.size());
+  // The bytes stay gathered, and are the same when they are written again.
+  if (!status.ok()) return status;
+  if (!header.empty()) header_written_ = true;
   offset_ += gathered_bytes_;
-  unsynced_bytes_ += bytes;
-  written_bytes_ += bytes;
   gathered_bytes_ = 0;
   in_group_ = false;
   written_ = {offset_, next_, digest_};
   return absl::OkStatus();
 }
 
-absl::Status SegmentWriter::WriteAheadOfHeader() {
-  if (!status_.ok()) return status_;
-  WAL_CHECK(!header_written_);
-  if (gathered_bytes_ > 0) {
-    views_.clear();
-    AppendGathered(&views_);
-    const WriteOutcome outcome = WriteFully(*file_, offset_, views_);
-    if (outcome.error < 0) {
-      absl::Status status = IoErrorAt("write", name_, offset_ + outcome.written, outcome.error);
-      return IsOutOfSpace(outcome.error) ? Passing(std::move(status)) : GiveUp(std::move(status));
-    }
-    offset_ += gathered_bytes_;
-    unsynced_bytes_ += gathered_bytes_;
-    written_bytes_ += gathered_bytes_;
-    gathered_bytes_ = 0;
-    in_group_ = false;
-    written_ = {offset_, next_, digest_};
+absl::Status SegmentWriter::WriteViews(uint64_t offset) {
+  const WriteOutcome outcome = WriteFully(*file_, offset, views_);
+  if (outcome.error < 0) {
+    absl::Status status = IoErrorAt("write", name_, offset + outcome.written, outcome.error);
+    return IsOutOfSpace(outcome.error) ? Passing(std::move(status)) : GiveUp(std::move(status));
   }
-  return Sync();
+  unsynced_bytes_ += outcome.written;
+  written_bytes_ += outcome.written;
+  return absl::OkStatus();
 }
 
 absl::Status SegmentWriter::Sync() {

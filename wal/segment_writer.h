@@ -70,12 +70,11 @@ class SegmentWriter {
   // Writes what is gathered. An error for which IsPassing() holds leaves it gathered, to be
   // written again.
   absl::Status Write();
-  absl::Status Sync();
-
-  // Writes what is gathered, but not the header, which must not be written yet, and syncs it.
-  // So the segment comes to be, with a later Write, after its first records are durable. Errors
-  // as Write; a repeated call goes on.
+  // Writes what is gathered and not yet the header: that goes out with the next Write, when
+  // the segment is to count. Until then it is a prepared one, which holds no record. Errors as
+  // Write.
   absl::Status WriteAheadOfHeader();
+  absl::Status Sync();
 
   // Gives back memory that only load needs.
   void ReleaseMemory();
@@ -145,6 +144,8 @@ class SegmentWriter {
   void RetainFrom(uint64_t offset);
   void ReleaseChunksBefore(uint64_t offset);
   void AppendGathered(std::vector<std::string_view>* pieces) const;
+  absl::Status WriteGathered(std::string_view header);
+  absl::Status WriteViews(uint64_t offset);
   absl::Status GiveUp(absl::Status status);
   uint64_t next_offset() const { return offset_ + gathered_bytes_; }
   void AddControl(FrameType type, SequenceNumber next, uint32_t body_bytes, const char* body);

@@ -52,6 +52,11 @@ absl::Status WalCore::BeginSegment(const SegmentStart& start, uint64_t file_byte
   header.predecessor = start.predecessor;
   header.boot_id = boot_id_;
   header.created_ns = now_ns_;
+  header.epoch_bases = epoch_bases_;
+  if (start.epoch > epoch_) {
+    header.epoch_bases.Push(start.epoch, start.predecessor.last_sequence);
+  }
+  factory_->NoteInUse(header.number);
   active_ = std::make_unique<SegmentWriter>(std::move(*prepared), header);
   active_node_ =
       std::make_shared<SegmentNode>(header.number, header.incarnation, start.first_sequence);
@@ -264,12 +269,15 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
 
   // Said in the log before any file goes: a missing segment below a durable
   // first_retained is no loss.
+  bool said = false;
   if (has_space) {
     status = SayFirstRetained();
     if (!status.ok() && !IsPassing(status)) return status;
+    said = status.ok();
   }
-  status = superblock_->Update([this](Superblock& s) {
+  status = superblock_->Update([this, said](Superblock& s) {
     s.first_retained = first_retained_;
+    if (said) s.begun_segment = active_->header().number;
     s.mark = last_durable_;
   });
   if (!status.ok()) return IsPassing(status) ? status : Fail(std::move(status));
@@ -319,6 +327,7 @@ absl::Status WalCore::TryFinish() {
   const bool clean = status.ok();
   status = superblock_->Update([this, clean](Superblock& s) {
     s.mark = last_durable_;
+    if (clean) s.begun_segment = active_->header().number;
     s.clean = clean;
   });
   return IsPassing(status) ? absl::OkStatus() : status;

@@ -152,6 +152,8 @@ class WalCore {
   absl::Status TakeLock();
   absl::Status Begin(RecoveredLog recovered, RecoveryReport* report);
   absl::Status BeginChain(const RecoveredLog& recovered);
+  absl::Status CopyUnsynced(const RecoveredLog& recovered);
+  absl::Status CopyRun(const UnsyncedRun& run);
   absl::Status TidyUp(const RecoveredLog& recovered);
   absl::Status BeginSegment(const SegmentStart& start, uint64_t file_bytes, Fill fill);
   absl::StatusOr<std::unique_ptr<SegmentWriter>> BeginNext(const SegmentStart& start,
@@ -199,6 +201,7 @@ class WalCore {
   uint64_t body_seed_ = 0;
   uint64_t epoch_ = 1;
   SequenceNumber epoch_base_ = 0;
+  EpochBases epoch_bases_;  // of it and those before
   uint64_t boot_id_ = 0;
 
   SequenceNumber next_ = 1;  // the number that the next record gets

@@ -160,6 +160,7 @@ absl::Status WalCore::LogFrameAgain(const SegmentWriter::RetainedFrame& frame) {
 // What had been acknowledged is logged again: made durable here, it may be ended there.
 absl::Status WalCore::BeginHeader() {
   absl::Status status = active_->WriteAheadOfHeader();
+  if (status.ok()) status = active_->Sync();
   if (!status.ok()) return MendOrFail(std::move(status));
   fail_over_->header_due = false;
   return absl::OkStatus();

@@ -20,10 +20,25 @@ namespace {
 // How far ahead of the first segment's number the superblock is raised at open.
 constexpr uint64_t kRaiseAtOpen = 16;
 
+SequenceNumber FirstToWrite(const RecoveredLog& recovered) {
+  return recovered.unsynced.empty() ? recovered.next_sequence : recovered.unsynced.front().first;
+}
+
+// Of the first segment: what is to be copied into it stays in one piece. Each of its groups
+// may become several, one for each large body.
+uint64_t FirstFileBytes(const RecoveredLog& recovered, const Options& options) {
+  uint64_t copied = 0;
+  for (const UnsyncedRun& run : recovered.unsynced) {
+    copied += run.end - run.begin + FrameBytes(kGroupBodyBytes);
+  }
+  copied = RoundUp(copied + copied / 32, kBlockBytes);
+  return kFramesOffset + std::max(options.initial_segment_bytes, copied);
+}
+
 // An epoch that begins at a loss leaves out numbers of which only some are known to have
 // been durable; later opens say of them what this mark says.
 SequenceNumber MarkToState(const RecoveredLog& recovered) {
-  if (!recovered.starts_new_epoch) return recovered.next_sequence - 1;
+  if (!recovered.starts_new_epoch) return FirstToWrite(recovered) - 1;
   return std::max(recovered.mark, recovered.predecessor.last_sequence);
 }
 
@@ -88,9 +103,11 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
   body_seed_ = BodySeed(log_id_);
   boot_id_ = file_system_.BootId();
   epoch_ = recovered.epoch + (recovered.starts_new_epoch ? 1 : 0);
-  next_ = recovered.next_sequence;
+  next_ = FirstToWrite(recovered);
   epoch_base_ =
       recovered.starts_new_epoch ? recovered.predecessor.last_sequence : recovered.epoch_base;
+  epoch_bases_ = recovered.epoch_bases;
+  if (recovered.starts_new_epoch) epoch_bases_.Push(epoch_, epoch_base_);
   below_ = recovered.below;
   first_retained_ = recovered.first_retained;
   // Recovery has synced whatever it kept.
@@ -119,26 +136,28 @@ absl::Status WalCore::Begin(RecoveredLog recovered, RecoveryReport* report) {
   supply_->Attach(factory_.get());
 
   status = BeginChain(recovered);
+  if (status.ok()) status = CopyUnsynced(recovered);
   if (!status.ok()) return status;
   // Only with this header durable does what recovery decided count.
   status = active_->Write();
   if (status.ok()) status = active_->Sync();
   if (!status.ok()) return status;
-  if (recovered.starts_new_epoch) {
-    status = superblock_->Update([this, &recovered](Superblock& s) {
-      s.epoch = epoch_;
-      s.epoch_base = epoch_base_;
-      s.mark = MarkToState(recovered);
-    });
-    if (!status.ok()) return status;
-  }
+  if (last_durable_ > marked_) active_node_->PublishDurableEnd(active_->end());
+  status = superblock_->Update([this, &recovered](Superblock& s) {
+    s.begun_segment = active_->header().number;
+    if (!recovered.starts_new_epoch) return;
+    s.epoch = epoch_;
+    s.epoch_base = epoch_base_;
+    s.mark = MarkToState(recovered);
+  });
+  if (!status.ok()) return status;
   report->epoch = epoch_;
   return TidyUp(recovered);
 }
 
 absl::Status WalCore::BeginChain(const RecoveredLog& recovered) {
   absl::Status status = BeginSegment({epoch_, next_, MarkToState(recovered), recovered.predecessor},
-                                     kFramesOffset + options_.initial_segment_bytes, Fill::kZeros);
+                                     FirstFileBytes(recovered, options_), Fill::kZeros);
   if (!status.ok()) return status;
   std::shared_ptr<SegmentNode> next = active_node_;
   for (auto it = recovered.chain.rbegin(); it != recovered.chain.rend(); ++it) {

@@ -101,12 +101,14 @@ absl::Status WalCore::BeginEpoch(const Predecessor& predecessor, SequenceNumber 
       s.epoch = start.epoch;
       s.epoch_base = predecessor.last_sequence;
       s.mark = last_to_keep;
+      s.begun_segment = active_->header().number;
     });
     if (IsPassing(status)) status = absl::OkStatus();
   }
   if (!status.ok()) return Fail(std::move(status));
   epoch_ = start.epoch;
   epoch_base_ = predecessor.last_sequence;
+  epoch_bases_ = active_->header().epoch_bases;
   next_ = last_to_keep + 1;
   last_written_ = last_durable_ = marked_ = last_to_keep;
   // As large as this one: it was not filled.

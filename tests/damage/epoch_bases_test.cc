@@ -1,0 +1,120 @@
+// Goal: what truncations dropped stays dropped, whichever segment is lost.
+// Method: EpochBases alone; then logs truncated several times, of which each segment file is
+// taken away in turn, with the files of dropped segments put back as if their deletion
+// had been lost.
+
+#include "wal/epoch_bases.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/wal_core_fixture.h"
+
+namespace millrace {
+namespace {
+
+TEST(EpochBasesTest, TellsTheLowestBaseOfAllLaterEpochs) {
+  EpochBases bases;
+  EXPECT_EQ(bases.HighestOf(1), kMaxSequence);
+  bases.Push(2, 100);
+  bases.Push(3, 200);
+  bases.Push(4, 150);
+  EXPECT_EQ(bases.HighestOf(1), 100u);
+  EXPECT_EQ(bases.HighestOf(2), 150u);
+  EXPECT_EQ(bases.HighestOf(3), 150u);
+  EXPECT_EQ(bases.HighestOf(4), kMaxSequence);
+  bases.Push(5, 0);
+  for (uint64_t epoch = 1; epoch < 5; ++epoch) EXPECT_EQ(bases.HighestOf(epoch), 0u);
+  EXPECT_EQ(bases.entries[1].epoch, 0u) << "nothing else says anything any more";
+}
+
+TEST(EpochBasesTest, ForgetsTheOldestWhereThereIsNoRoom) {
+  EpochBases bases;
+  for (uint64_t epoch = 2; epoch <= 8; ++epoch) bases.Push(epoch, 10 * epoch);
+  EXPECT_EQ(bases.entries.front(), (EpochBases::Entry{4, 40}));
+  EXPECT_EQ(bases.entries.back(), (EpochBases::Entry{8, 80}));
+  EXPECT_EQ(bases.HighestOf(1), 40u);
+  bases.Push(8, 80);
+  EXPECT_EQ(bases.entries.back(), (EpochBases::Entry{8, 80})) << "said twice";
+  EXPECT_EQ(bases.entries.front(), (EpochBases::Entry{4, 40}));
+}
+
+class EpochBasesLogTest : public WalCoreFixture {
+ protected:
+  // Keeps a copy of every segment's file that there ever was.
+  void Remember() {
+    for (const std::string& name : disk_.FileNames(kDirectory)) {
+      if (!name.ends_with(".seg")) continue;
+      const std::string path = std::string(kDirectory) + "/" + name;
+      files_[path] = *disk_.ReadFileBytes(path);
+    }
+  }
+
+  // Records first..last, which say in which epoch they were written.
+  void CommitUpTo(SequenceNumber last) {
+    while (core_->last_durable() < last) {
+      Commit("epoch " + std::to_string(core_->epoch()) + " record " +
+             std::to_string(core_->next_sequence()));
+    }
+    Remember();
+  }
+
+  void TruncateAfter(SequenceNumber last) {
+    ASSERT_TRUE(core_->TruncateAfter(last).ok());
+    core_->ReleaseTrimmed();
+    Remember();
+  }
+
+  std::map<std::string, std::string> files_;
+};
+
+TEST_F(EpochBasesLogTest, DroppedRecordsAreNotReadInPlaceOfALostSegment) {
+  Open();
+  CommitUpTo(10);
+  TruncateAfter(5);
+  CommitUpTo(9);
+  TruncateAfter(7);
+  CommitUpTo(12);
+  ASSERT_EQ(core_->epoch(), 3u);
+  const std::string newest = Path(core_->segments()->Find(12)->number);
+  ASSERT_TRUE(core_->Close().ok());
+  const std::vector<std::string> expected = {
+      "epoch 1 record 1", "epoch 1 record 2",  "epoch 1 record 3",  "epoch 1 record 4",
+      "epoch 1 record 5", "epoch 2 record 6",  "epoch 2 record 7",  "epoch 3 record 8",
+      "epoch 3 record 9", "epoch 3 record 10", "epoch 3 record 11", "epoch 3 record 12"};
+  for (const auto& [path, bytes] : files_) {
+    if (!disk_.ReadFileBytes(path).has_value()) disk_.WriteFileBytes(path, bytes);
+  }
+  for (const auto& [path, bytes] : files_) {
+    for (const bool superblock : {true, false}) {
+      SCOPED_TRACE(path + (superblock ? "" : " and LOG"));
+      // Of an epoch that neither a segment nor the superblock knows any more nothing tells.
+      if (!superblock && path == newest) continue;
+      const std::unique_ptr<SimFileSystem> disk = disk_.Clone();
+      disk->DeleteFile(path);
+      if (!superblock) disk->DeleteFile(std::string(kDirectory) + "/LOG");
+      std::unique_ptr<Directory> directory;
+      ASSERT_EQ(disk->OpenDirectory(kDirectory, DirectoryMode::kMustExist, &directory), 0);
+      InlineSegmentSupply supply;
+      auto core = WalCore::Open(*disk, std::move(directory), options_, &supply, 0, &report_);
+      ASSERT_TRUE(core.ok()) << core.status();
+      core_ = std::move(*core);
+      SequenceNumber next = 1;
+      for (const std::string& body : ReadAll()) {
+        if (body.starts_with("lost ")) {
+          next = std::stoull(body.substr(body.find("..") + 2)) + 1;
+          continue;
+        }
+        ASSERT_LE(next, expected.size());
+        EXPECT_EQ(body, expected[next - 1]);
+        ++next;
+      }
+      core_.reset();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace millrace
