@@ -36,6 +36,9 @@ namespace {
 constexpr int kFailedExit = 3;
 constexpr uint64_t kAsynchronousAtOnce = 16;  // of one producer
 constexpr SequenceNumber kRecordsKept = 200;  // behind the cursor's checkpoint
+// Ahead of it: where syncs cost nothing producers would leave the consumer behind, and every
+// check would take longer than the one before.
+constexpr SequenceNumber kMostAhead = 10000;
 constexpr SequenceNumber kRecordsPerTrim = 100;
 
 [[noreturn]] void Fail(const std::string& text) {
@@ -160,6 +163,9 @@ void Child::Produce(uint32_t p) {
   std::mt19937_64 random(arguments_.seed + arguments_.generation * kKillProducers + p);
   const uint64_t first = notes.issued.Read();
   for (uint64_t index = first; index < kKillMaxRecords; ++index) {
+    while (log_->last_written() > oracle_->checkpointed.Read() + kMostAhead) {
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
     notes.issued.Write(index + 1);
     AppendOne({.producer = p,
                .generation = arguments_.generation,
