@@ -1,6 +1,7 @@
-// Goal: a full disk is a state and no failure: what was accepted is held, nothing is acknowledged
-// that is not safe, and all goes on by itself once there is space. Method: the peers' scripts of
-// ENOSPC, once and for a while, on a simulated disk whose capacity is taken away and given back.
+// Goal: a full disk is a state and no failure: what was accepted is held, nothing is
+// acknowledged that is not safe, and all goes on by itself once there is space.
+// Method: the peers' scripts of ENOSPC, once and for a while, on a simulated disk whose
+// capacity is taken away and given back.
 
 #include <errno.h>
 

@@ -1,6 +1,7 @@
-// Goal: the losses that users of LevelDB reported, and what its env_posix_test asks of its files,
-// do not happen here. Method: each report's story told on a simulated disk, at every place where it
-// can happen; file descriptors and threads on a real one.
+// Goal: the losses that users of LevelDB reported, and what its env_posix_test asks of its
+// files, do not happen here.
+// Method: each report's story told on a simulated disk, at every place where it can happen;
+// file descriptors and threads on a real one.
 
 #include <fcntl.h>
 #include <sys/stat.h>

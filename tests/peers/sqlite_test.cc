@@ -1,7 +1,8 @@
-// Goal: SQLite's loops, in which the first, then the second, then each call of a workload fails,
-// leave everything that was acknowledged, and of the rest at most a suffix. Method: a workload over
-// the shipping log; one call of one kind fails once or from then on, with each error; then the
-// fault is lifted, the process killed or the power cut, and the log read.
+// Goal: SQLite's loops, in which the first, then the second, then each call of a workload
+// fails, leave everything that was acknowledged, and of the rest at most a suffix.
+// Method: a workload over the shipping log; one call of one kind fails once or from then
+// on, with each error; then the fault is lifted, the process killed or the power cut, and
+// the log read.
 
 #include <errno.h>
 
