@@ -99,7 +99,7 @@ TEST_F(DiskFullTest, AppendsAreHeldWithoutSpaceAndGoOnByThemselvesWithIt) {
 TEST_F(DiskFullTest, BatchesOfManyThreadsAreHeldWholeAndEndOnce) {
   Open();
   AppendUpTo(5);
-  TakeSpaceAway();
+  disk_.AddRule({.op = FileOp::kWrite, .error = ENOSPC, .name = "*.seg", .count = 3});
   std::vector<std::thread> threads;
   std::vector<std::vector<SequenceNumber>> firsts(4);
   for (size_t t = 0; t < firsts.size(); ++t) {
@@ -113,7 +113,6 @@ TEST_F(DiskFullTest, BatchesOfManyThreadsAreHeldWholeAndEndOnce) {
       }
     });
   }
-  disk_.SetCapacity(std::nullopt);
   for (std::thread& thread : threads) thread.join();
   const LogStats stats = log_->stats();
   EXPECT_EQ(stats.accepted, stats.acknowledged + stats.failed + stats.pending);
