@@ -1,6 +1,7 @@
-// Goal: a full disk is a state and no failure: what was accepted is held, nothing is acknowledged
-// that is not safe, and all goes on by itself once there is space. Method: the peers' scripts of
-// ENOSPC, once and for a while, on a simulated disk whose capacity is taken away and given back.
+// Goal: a full disk is a state and no failure: what was accepted is held, nothing is
+// acknowledged that is not safe, and all goes on by itself once there is space.
+// Method: the peers' scripts of ENOSPC, once and for a while, on a simulated disk whose
+// capacity is taken away and given back.
 
 #include <errno.h>
 
@@ -98,7 +99,7 @@ TEST_F(DiskFullTest, AppendsAreHeldWithoutSpaceAndGoOnByThemselvesWithIt) {
 TEST_F(DiskFullTest, BatchesOfManyThreadsAreHeldWholeAndEndOnce) {
   Open();
   AppendUpTo(5);
-  TakeSpaceAway();
+  disk_.AddRule({.op = FileOp::kWrite, .error = ENOSPC, .name = "*.seg", .count = 3});
   std::vector<std::thread> threads;
   std::vector<std::vector<SequenceNumber>> firsts(4);
   for (size_t t = 0; t < firsts.size(); ++t) {
@@ -112,7 +113,6 @@ TEST_F(DiskFullTest, BatchesOfManyThreadsAreHeldWholeAndEndOnce) {
       }
     });
   }
-  disk_.SetCapacity(std::nullopt);
   for (std::thread& thread : threads) thread.join();
   const LogStats stats = log_->stats();
   EXPECT_EQ(stats.accepted, stats.acknowledged + stats.failed + stats.pending);

@@ -1,10 +1,11 @@
-// Goal: what etcd's wal tests do to its log while it is created, cut over, torn and repaired costs
-// nothing that was acknowledged, and what is torn never comes back.
-// Method: the shipping log on a simulated disk; calls that fail, a power cut at every call of a
-// creation, zeros over every part of a record.
+// Goal: what etcd's wal tests do to its log while it is created, cut over, torn and
+// repaired costs nothing that was acknowledged, and what is torn never comes back.
+// Method: the shipping log on a simulated disk; calls that fail, a power cut at every call
+// of a creation, zeros over every part of a record.
 
 #include <errno.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>

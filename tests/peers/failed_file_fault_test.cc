@@ -1,7 +1,8 @@
-// Goal: a file that failed is left alone, nothing in it is acknowledged on later evidence, and a
-// log whose fresh file fails too stays failed, with one and the same reason, until it is opened
-// again. Method: the peers' scripts of writes and syncs that fail, once or for good, on a simulated
-// disk that notes every call; then power cuts.
+// Goal: a file that failed is left alone, nothing in it is acknowledged on later evidence,
+// and a log whose fresh file fails too stays failed, with one and the same reason, until it
+// is opened again.
+// Method: the peers' scripts of writes and syncs that fail, once or for good, on a
+// simulated disk that notes every call; then power cuts.
 
 #include <errno.h>
 

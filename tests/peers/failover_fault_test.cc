@@ -1,6 +1,7 @@
-// Goal: one write or sync that fails costs no append: what was held is written to a fresh segment
-// under the same numbers, and acknowledged when that one is synced. Method: the peers' scripts of a
-// fault that passes, at every write and sync of a workload; then power cuts.
+// Goal: one write or sync that fails costs no append: what was held is written to a fresh
+// segment under the same numbers, and acknowledged when that one is synced.
+// Method: the peers' scripts of a fault that passes, at every write and sync of a workload;
+// then power cuts.
 
 #include <errno.h>
 

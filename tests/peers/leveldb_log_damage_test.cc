@@ -1,6 +1,8 @@
-// Goal: the damages that LevelDB's log_test does cost exactly the records that they stand in, by
-// number, where LevelDB counts dropped bytes; a torn end costs nothing that was acknowledged.
-// Method: segments made by hand, damaged at every place where LevelDB tries one; read from outside.
+// Goal: the damages that LevelDB's log_test does cost exactly the records that they stand
+// in, by number, where LevelDB counts dropped bytes; a torn end costs nothing that was
+// acknowledged.
+// Method: segments made by hand, damaged at every place where LevelDB tries one; read from
+// outside.
 
 #include <errno.h>
 

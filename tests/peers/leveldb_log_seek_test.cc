@@ -1,7 +1,8 @@
-// Goal: reading begins exactly at the record that was asked for, whichever it is, and whatever byte
-// of the file a reader is told to begin at.
-// Method: LevelDB's readers are given byte offsets; ours are given numbers, with an offset as a
-// hint that may be wrong. Every number, and for every record every byte offset, is tried.
+// Goal: reading begins exactly at the record that was asked for, whichever it is, and
+// whatever byte of the file a reader is told to begin at.
+// Method: LevelDB's readers are given byte offsets; ours are given numbers, with an offset
+// as a hint that may be wrong. Every number, and for every record every byte offset, is
+// tried.
 
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
-// Goal: what LevelDB's log_test writes and reads back comes back from Millrace too, wherever in a
-// block or a segment a record ends.
-// Method: the shipping log on a simulated disk; where LevelDB tries three places of a trailer,
-// every place that a frame can end at is tried, and judged by the crash oracle.
+// Goal: what LevelDB's log_test writes and reads back comes back from Millrace too,
+// wherever in a block or a segment a record ends.
+// Method: the shipping log on a simulated disk; where LevelDB tries three places of a
+// trailer, every place that a frame can end at is tried, and judged by the crash oracle.
 
 #include <cstdint>
 #include <string>

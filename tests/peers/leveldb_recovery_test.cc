@@ -1,7 +1,8 @@
-// Goal: what LevelDB's recovery_test, corruption_test and fault_injection_test do to its log and
-// its manifest costs Millrace no record that is not destroyed, and no number is given twice.
-// Method: the shipping log on a simulated disk, closed, killed or cut off; then its segments and
-// its superblock are taken away or garbled.
+// Goal: what LevelDB's recovery_test, corruption_test and fault_injection_test do to its
+// log and its manifest costs Millrace no record that is not destroyed, and no number is
+// given twice.
+// Method: the shipping log on a simulated disk, closed, killed or cut off; then its
+// segments and its superblock are taken away or garbled.
 
 #include <errno.h>
 

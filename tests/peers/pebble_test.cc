@@ -1,10 +1,12 @@
-// Goal: what Pebble's record tests ask of recycled logs and of the sync offsets written in them
-// holds for segments used again and for marks: damage below the highest mark is named, above it is
-// a tear. Method: segments made by hand over the bytes of older ones, with random sizes from a
+// Goal: what Pebble's record tests ask of recycled logs and of the sync offsets written in
+// them holds for segments used again and for marks: damage below the highest mark is named,
+// above it is a tear.
+// Method: segments made by hand over the bytes of older ones, with random sizes from a
 // fixed seed; the shipping log's own marks, read from its groups.
 
 #include <errno.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 

@@ -1,8 +1,10 @@
-// Goal: the fifteen rows of raft-wal's recovery test and its tests of lists, headers, metadata and
-// readers beside a writer come out as well or better: a row that raft-wal calls corrupt is read
-// where the records are there. Method: a segment of one and more commits made by hand; each row's
-// damage, at every place that fits its description.
+// Goal: the fifteen rows of raft-wal's recovery test and its tests of lists, headers,
+// metadata and readers beside a writer come out as well or better: a row that raft-wal
+// calls corrupt is read where the records are there.
+// Method: a segment of one and more commits made by hand; each row's damage, at every place
+// that fits its description.
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>

@@ -1,9 +1,10 @@
-// Goal: what RocksDB's log_test adds to LevelDB's: record types to come, strictness about a torn
-// end, readers that follow a live file, files that are used again. Method: segments made by hand,
-// cut or grown at every byte, and read from outside.
+// Goal: what RocksDB's log_test adds to LevelDB's: record types to come, strictness about a
+// torn end, readers that follow a live file, files that are used again.
+// Method: segments made by hand, cut or grown at every byte, and read from outside.
 
 #include <errno.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>

@@ -1,7 +1,9 @@
-// Goal: over the damages that RocksDB's recovery modes are tried with, each policy keeps and
-// refuses exactly what it says, where RocksDB's tests ask for about how many rows are left. Method:
-// four segments, each cut short or damaged at ten and more places, opened with every policy; then
-// holes in the chain of segments; then power cuts while such a log is recovered.
+// Goal: over the damages that RocksDB's recovery modes are tried with, each policy keeps
+// and refuses exactly what it says, where RocksDB's tests ask for about how many rows are
+// left.
+// Method: four segments, each cut short or damaged at ten and more places, opened with
+// every policy; then holes in the chain of segments; then power cuts while such a log is
+// recovered.
 
 #include <memory>
 #include <string>

@@ -1,12 +1,12 @@
-// Goal: what RocksDB's db_wal_test and fault_injection_test ask of rolling, syncing, preparing and
-// recovering write-ahead logs holds here, in numbers.
-// Method: the shipping log on a simulated disk whose calls are counted, held, or cut by the power.
+// Goal: what RocksDB's db_wal_test and fault_injection_test ask of rolling, syncing,
+// preparing and recovering write-ahead logs holds here, in numbers.
+// Method: the shipping log on a simulated disk whose calls are counted, held, or cut by the
+// power.
 
 #include <errno.h>
 
-#include <atomic>
+#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"

@@ -1,4 +1,5 @@
-// Goal: who waits for whom, in RocksDB's tests of syncs beside writes and of files prepared ahead.
+// Goal: who waits for whom, in RocksDB's tests of syncs beside writes and of files prepared
+// ahead.
 // Method: a log whose writer, or whose preparing thread, is held inside a call.
 
 #include <atomic>
@@ -48,7 +49,8 @@ TEST_F(RocksDbPrecreateTest, ARotationWaitsForTheSegmentThatIsBeingPrepared) {
   std::atomic<bool> hold{false};
   std::atomic<bool> held{false};
   disk.SetHook([&](const FileCall& call) {
-    if (call.op == FileOp::kCreate && call.name.ends_with(".seg") && hold.load()) {
+    if (call.op == FileOp::kCreate && call.name.ends_with(".seg") &&
+        hold.load(std::memory_order_seq_cst)) {
       held = true;
       held.notify_all();
       hold.wait(true);

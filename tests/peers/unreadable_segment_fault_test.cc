@@ -1,7 +1,8 @@
-// Goal: a newest segment that cannot be opened for a while is no empty log: its records are named
-// as unknown, strict opening refuses, and when the error has passed they are there or named.
-// Method: a log killed before it was idle, so that nothing else vouches for its records; opens of
-// its only segment fail with EIO.
+// Goal: a newest segment that cannot be opened for a while is no empty log: its records are
+// named as unknown, strict opening refuses, and when the error has passed they are there or
+// named.
+// Method: a log killed before it was idle, so that nothing else vouches for its records;
+// opens of its only segment fail with EIO.
 
 #include <errno.h>
 
