@@ -74,5 +74,25 @@ TEST(CrashEnumTest, NoticesACheckpointThatIsNotSynced) {
   EXPECT_GT(outcome.violations, 0u);
 }
 
+// Trims what its cursor has not committed.
+void TrimBeforeCheckpoint(SimLog& log) {
+  log.Open();
+  log.Append(10);
+  log.Commit();
+  log.Checkpoint("c", 1);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 3; ++i) log.Append(2500);
+    log.Commit();
+  }
+  const SequenceNumber last = log.core().last_durable();
+  log.Trim(last);
+  log.Checkpoint("c", last);
+}
+
+TEST(CrashEnumTest, NoticesATrimBeforeItsCheckpoint) {
+  const Outcome outcome = PowerCuts(SmallSegments(), Seed(), 24).Run(TrimBeforeCheckpoint);
+  EXPECT_TRUE(outcome.first_violation.starts_with("C12:")) << outcome.first_violation;
+}
+
 }  // namespace
 }  // namespace millrace
