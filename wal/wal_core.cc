@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "queue/sabotage.h"
 #include "wal/check.h"
 #include "wal/io_status.h"
 #include "wal/segment_name.h"
@@ -172,7 +173,8 @@ absl::Status WalCore::SyncSegment(SegmentWriter& segment, SyncReason reason) {
 absl::Status WalCore::SyncRetired(SyncReason reason) {
   // Oldest first, so that what is durable is a prefix at every moment.
   for (std::unique_ptr<SegmentWriter>& segment : unsynced_segments_) {
-    absl::Status status = SyncSegment(*segment, reason);
+    const bool wrong = MILLRACE_SABOTAGE(sync_wrong_file);
+    absl::Status status = SyncSegment(wrong ? *active_ : *segment, reason);
     if (!status.ok()) return status;
   }
   unsynced_segments_.clear();
@@ -184,7 +186,7 @@ absl::Status WalCore::Sync(SyncReason reason) {
   absl::Status status = SyncRetired(reason);
   if (status.ok() && active_->unsynced_bytes() > 0) status = SyncSegment(*active_, reason);
   if (!status.ok()) return Fail(std::move(status));
-  last_durable_ = last_written_;
+  if (!MILLRACE_SABOTAGE(watermark_not_advanced)) last_durable_ = last_written_;
   active_node_->PublishDurableEnd(active_->end());
   if (active_->gathered_bytes() == 0) durable_wanted_ = false;
   return absl::OkStatus();
@@ -256,6 +258,8 @@ void WalCore::ReleaseTrimmed() {
 }
 
 absl::Status WalCore::Close() {
+  if (closed_) return status_;
+  if (MILLRACE_SABOTAGE(close_drops_pending)) closed_ = true;
   if (closed_) return status_;
   absl::Status status = Write();
   if (status.ok()) status = Sync(SyncReason::kClose);
