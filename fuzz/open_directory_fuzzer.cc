@@ -334,9 +334,8 @@ void AppendAndReopen(SimFileSystem& disk, const RecoveryPolicy policy) {
     InlineSegmentSupply supply;
     RecoveryReport report;
     const auto core = WalCore::Open(disk, std::move(directory), open_options, &supply, 1, &report);
-    if (opening == 0 && !core.ok()) return;  // refused; or forged numbers have run out
-    // With kStrict what was lost before is refused again.
-    if (policy == RecoveryPolicy::kStrict && !core.ok()) return;
+    // Refused, with kStrict each time; or forged numbers have run out.
+    if (!core.ok() && (opening == 0 || policy == RecoveryPolicy::kStrict)) return;
     WAL_CHECK(core.ok());
     WAL_CHECK(opening == 0 || (*core)->next_sequence() == expected);
     PendingFrame frame;
@@ -345,8 +344,7 @@ void AppendAndReopen(SimFileSystem& disk, const RecoveryPolicy policy) {
     const auto added = (*core)->Add(frame);
     if (!added.ok()) return;  // forged numbers have run out
     expected = *added + 1;
-    if (opening == 0) WAL_CHECK((*core)->Write().ok() && (*core)->Sync().ok());
-    if (opening == 1) WAL_CHECK((*core)->Close().ok());
+    WAL_CHECK(opening == 0 ? (*core)->Write().ok() && (*core)->Sync().ok() : (*core)->Close().ok());
   }
   const Result result = RecoverOn(disk, {.scan = Scan::kAll});
   WAL_CHECK(result.log.ok() && result.log->next_sequence == expected);

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <ctime>
 
+#include "queue/sabotage.h"
+
 #if defined(__SANITIZE_THREAD__)
 #define MILLRACE_TSAN 1
 #elif defined(__has_feature)
@@ -52,7 +54,8 @@ struct Orders {
   static constexpr std::memory_order kConsumerFence = std::memory_order_seq_cst;
 
   // release and acquire: what a thread did before WakeConsumer() is visible to the woken consumer.
-  static constexpr std::memory_order kNotify = std::memory_order_release;
+  static MILLRACE_SABOTAGED_CONSTANT std::memory_order kNotify =
+      MILLRACE_SABOTAGE(relaxed_notify) ? std::memory_order_relaxed : std::memory_order_release;
   static constexpr std::memory_order kAwaken = std::memory_order_acquire;
 
   // seq_cst fences, Dekker's protocol again: a giver makes room, fences, looks for waiters; a

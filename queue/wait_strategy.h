@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "queue/atomics.h"
+#include "queue/sabotage.h"
 
 namespace millrace {
 
@@ -46,6 +47,7 @@ class Sleeper {
     Atomics::Step(EnqueueStep::kAfterFence);
     // relaxed: ordered by the fence above; nothing is read through the flag.
     if (word_.load(std::memory_order_relaxed) == kAwake) return;
+    if (MILLRACE_SABOTAGE(lost_wake_up)) return;
     Atomics::Step(EnqueueStep::kBeforeWake);
     // Everybody who finds the sleeper not yet awake makes the system call: whoever notified it
     // first may have been stopped before his own.

@@ -298,8 +298,22 @@ TEST_F(RecoveryChainTest, AGapThatAHeaderDeclaresIsReportedAtEveryOpen) {
     const RecoveredLog log = Recover();
     EXPECT_EQ(Chain(log), "1..5 9..9");
     EXPECT_EQ(Lost(), "6..8 acknowledged truncated");
+    // Where they had been: behind what is left of the predecessor.
+    ASSERT_EQ(report_.lost.size(), 1u);
+    EXPECT_EQ(report_.lost[0].segment, 1u);
+    EXPECT_EQ(report_.lost[0].begin, first.offset());
     EXPECT_EQ(report_.outcome, Outcome::kClean);
   }
+}
+
+TEST_F(RecoveryChainTest, ASoleSegmentWithoutARecordIsTheNewest) {
+  Put(SegmentBuilder(Header(1, 1)));
+  const RecoveredLog log = Recover();
+  EXPECT_EQ(Chain(log), "");
+  EXPECT_EQ(Lost(), "");
+  EXPECT_EQ(log.next_sequence, 1u);
+  ASSERT_TRUE(log.newest.has_value());
+  EXPECT_EQ(log.newest->number, 1u);
 }
 
 // On the operating system's files.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "queue/sabotage.h"
 #include "wal/check.h"
 #include "wal/deadline.h"
 #include "wal/io_status.h"
@@ -155,6 +156,9 @@ std::optional<SyncReason> Committer::SyncReasonNow() const {
 }
 
 void Committer::Sync(SyncReason reason) {
+  if (MILLRACE_SABOTAGE(acknowledge_before_sync)) {
+    parts_.watermark->PublishDurable(parts_.core->last_written());
+  }
   absl::Status status = Persist([this, reason] { return parts_.core->Sync(reason); });
   if (!status.ok()) return Fail(std::move(status));
   sync_deadline_ = kNoDeadline;
@@ -189,6 +193,7 @@ void Committer::WakeDurable() {
 // Before anybody hears how it ended.
 void Committer::Count(const PendingAppend& append) {
   if (append.kind != PendingAppend::Kind::kRecords) return;
+  if (MILLRACE_SABOTAGE(double_acknowledgement)) outcomes_.acknowledged.Add(append.count);
   if (append.sequence == kNoSequence) {
     outcomes_.failed.Add(append.count);
     return;

@@ -7,6 +7,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "queue/sabotage.h"
 #include "wal/check.h"
 #include "wal/committer.h"
 #include "wal/io_status.h"
@@ -54,7 +55,7 @@ absl::Status Committer::Trim(const Command& command) {
   const std::optional<CursorRegistry::Checkpoint> lowest = parts_.cursors->BeginTrim();
   const absl::Cleanup end = [this] { parts_.cursors->EndTrim(); };
   if (command.mode == TrimMode::kRespectCursors && lowest.has_value() &&
-      lowest->committed + 1 < command.first_to_keep) {
+      !MILLRACE_SABOTAGE(trim_before_checkpoint) && lowest->committed + 1 < command.first_to_keep) {
     return absl::FailedPreconditionError(
         absl::StrCat("cannot trim before ", command.first_to_keep, ": cursor ", lowest->name,
                      " has durably committed only up to ", lowest->committed,

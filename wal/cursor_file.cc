@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "queue/sabotage.h"
 #include "wal/io.h"
 #include "wal/io_status.h"
 
@@ -104,6 +105,10 @@ absl::Status CursorFile::Create(Directory& directory, const LogId& log_id, std::
   slot.generation = 1;
   slot.name = name;
   slot.cursor_incarnation = shared == nullptr ? 0 : shared->DrawIncarnation();
+  if (MILLRACE_SABOTAGE(rename_before_sync)) {
+    directory.Rename(new_name, file_name);
+    return WriteSlot(**file, slot);
+  }
   if (absl::Status status = WriteSlot(**file, slot); !status.ok()) return status;
   const IoResult error = directory.Rename(new_name, file_name);
   return error < 0 ? IoError("rename", new_name, error) : absl::OkStatus();

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "queue/sabotage.h"
 #include "wal/cursor_lag.h"
 #include "wal/cursor_time.h"
 #include "wal/deadline.h"
@@ -377,7 +378,7 @@ absl::Status CursorState::Commit(SequenceNumber through) {
   if (through <= committed_) return absl::OkStatus();
   // A forked child must not wait for a lock.
   if (absl::Status status = CheckProcess(); !status.ok()) return status;
-  committed_ = through;
+  committed_ = MILLRACE_SABOTAGE(cursor_saved_early) ? delivered_ : through;
   if (place_.segment != 0 && place_.sequence <= committed_ + 1) position_ = place_;
   return CheckpointIsDue(Post()) ? Checkpoint() : absl::OkStatus();
 }

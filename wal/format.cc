@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "queue/sabotage.h"
 #include "wal/check.h"
 
 // Inlined: most inputs are 24 to 200 bytes, where the call costs as much as the hash.
@@ -25,6 +26,8 @@ constexpr uint64_t kSuperblockSeed = 0x6d696c6c6c6f6700;
 constexpr uint64_t kCursorSeed = 0x6d696c6c63757200;
 constexpr uint64_t kBodyDomain = 0x6d696c6c626f6479;
 constexpr uint64_t kFrameDomain = 0x6d696c6c6672616d;
+// Of a frame's header is summed what stands from here on.
+MILLRACE_SABOTAGED_CONSTANT size_t kSum = MILLRACE_SABOTAGE(length_not_in_checksum) ? 20 : 8;
 
 template <class T>
 T Get(const char* p) {
@@ -46,7 +49,7 @@ uint64_t Hash(const char* data, size_t size, uint64_t seed) {
 }
 
 uint64_t FrameSeed(uint64_t segment_seed, uint64_t offset) {
-  return segment_seed ^ (offset * 0x9e3779b97f4a7c15);
+  return segment_seed ^ (MILLRACE_SABOTAGE(offset_not_in_seed) ? 0 : offset * 0x9e3779b97f4a7c15);
 }
 
 bool AllZero(std::span<const char> bytes) {
@@ -134,9 +137,7 @@ HeaderStatus DecodeSegmentHeader(std::span<const char, kSegmentHeaderBytes> byte
   const bool known_state = state == static_cast<uint32_t>(SegmentState::kActive) ||
                            state == static_cast<uint32_t>(SegmentState::kPrepared);
   if (!known_state) return HeaderStatus::kNewer;
-  if (header->number == 0 || header->predecessor.number >= header->number) {
-    return HeaderStatus::kDamaged;
-  }
+  if (header->predecessor.number >= header->number) return HeaderStatus::kDamaged;  // 0, too
   if (header->first_sequence == 0 || header->first_sequence > kMaxSequence + 1 ||
       header->predecessor.last_sequence >= header->first_sequence) {
     return HeaderStatus::kDamaged;
@@ -168,14 +169,14 @@ void EncodeFrameHeader(const FrameHeader& header, uint64_t segment_seed, uint64_
   Put(out + 21, header.flags);
   Put(out + 22, header.count);
   Put(out + 24, header.body_checksum);
-  Put(out, Hash(out + 8, kFrameHeaderBytes - 8, FrameSeed(segment_seed, offset)));
+  Put(out, Hash(out + kSum, kFrameHeaderBytes - kSum, FrameSeed(segment_seed, offset)));
 }
 
 FrameStatus DecodeFrameHeader(const char* bytes, uint64_t segment_seed, uint64_t offset,
                               FrameHeader* header) {
   const uint64_t checksum = Get<uint64_t>(bytes);
   if (checksum == 0) return FrameStatus::kEmpty;
-  if (checksum != Hash(bytes + 8, kFrameHeaderBytes - 8, FrameSeed(segment_seed, offset))) {
+  if (checksum != Hash(bytes + kSum, kFrameHeaderBytes - kSum, FrameSeed(segment_seed, offset))) {
     return FrameStatus::kInvalid;
   }
   const uint8_t type = Get<uint8_t>(bytes + 20);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "queue/sabotage.h"
 #include "wal/check.h"
 
 namespace millrace {
@@ -24,7 +25,10 @@ constexpr size_t kMaxPieces = 1024;
 template <typename Call>
 IoResult RetryInterrupted(Call call) {
   IoResult result = -EINTR;
-  for (int i = 0; i < kMaxInterrupts && result == -EINTR; ++i) result = call();
+  for (int i = 0; i < kMaxInterrupts && result == -EINTR; ++i) {
+    result = call();
+    if (MILLRACE_SABOTAGE(give_up_when_interrupted)) return result;
+  }
   return result;
 }
 
@@ -75,6 +79,7 @@ WriteOutcome WriteFully(File& file, uint64_t offset, std::span<const std::string
     }
     idle_calls = 0;
     outcome.written += static_cast<uint64_t>(result);
+    if (MILLRACE_SABOTAGE(ignore_short_write)) return outcome;
     for (uint64_t left = static_cast<uint64_t>(result); left > 0;) {
       WAL_CHECK_LT(index, pieces.size());
       const uint64_t step = std::min<uint64_t>(left, pieces[index].size() - inside);
@@ -93,10 +98,14 @@ WriteOutcome WriteFully(File& file, uint64_t offset, std::string_view bytes) {
 }
 
 IoResult SyncFile(File& file) {
-  return RetryInterrupted([&] { return file.Sync(); });
+  if (MILLRACE_SABOTAGE(skip_sync)) return 0;
+  const IoResult result = RetryInterrupted([&] { return file.Sync(); });
+  if (MILLRACE_SABOTAGE(retry_failed_sync) && result < 0) return file.Sync();
+  return result;
 }
 
 IoResult SyncDirectory(Directory& directory) {
+  if (MILLRACE_SABOTAGE(skip_directory_sync)) return 0;
   return RetryInterrupted([&] { return directory.Sync(); });
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "queue/sabotage.h"
 #include "wal/io_status.h"
 #include "wal/log_inventory.h"
 #include "wal/recovery_chain.h"
@@ -174,6 +175,7 @@ absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
   log->first_retained = chain.first_retained;
   log->next_sequence = verdict.next_sequence;
   log->predecessor = verdict.predecessor;
+  if (MILLRACE_SABOTAGE(tail_not_cut) && verdict.cut) log->predecessor.cut += kBlockBytes;
   log->below = verdict.below;
   log->next_segment = inventory.highest_number + 1;
   // So that intact records which are cut off never count again.

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "queue/sabotage.h"
 #include "wal/check.h"
 #include "wal/io.h"
 
@@ -227,6 +228,7 @@ SegmentReader::State::Candidate SegmentReader::State::Examine(uint64_t at, uint6
   // What the header says is now to be believed as far as it makes sense.
   const uint64_t bytes = FrameBytes(c.header.body_bytes);
   if (bytes > limit - at) return bad(LossCause::kInconsistent);
+  if (MILLRACE_SABOTAGE(frame_ends_before_edge) && bytes == limit - at) return bad(c.cause);
   c.header_intact = true;
   c.bytes = bytes;
   const SequenceNumber behind = c.header.sequence + c.header.count;

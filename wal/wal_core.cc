@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "queue/sabotage.h"
 #include "wal/check.h"
 #include "wal/io_status.h"
 #include "wal/segment_name.h"
@@ -195,7 +196,9 @@ absl::Status WalCore::SyncSegment(SegmentWriter& segment, SyncReason reason) {
 // Oldest first, so that what is durable is a prefix at every moment.
 absl::Status WalCore::SyncAll(SyncReason reason) {
   while (!unsynced_segments_.empty()) {
-    absl::Status status = SyncSegment(*unsynced_segments_.front().writer, reason);
+    const bool wrong = MILLRACE_SABOTAGE(sync_wrong_file);
+    SegmentWriter& oldest = wrong ? *active_ : *unsynced_segments_.front().writer;
+    absl::Status status = SyncSegment(oldest, reason);
     if (!status.ok()) return status;
     unsynced_segments_.erase(unsynced_segments_.begin());
   }
@@ -208,7 +211,9 @@ absl::Status WalCore::Sync(SyncReason reason) {
   if (!status.ok()) return status;
   status = SyncAll(reason);
   if (!status.ok()) return MendOrFail(std::move(status));
-  last_durable_ = std::max(last_durable_, active_->written_next() - 1);
+  if (!MILLRACE_SABOTAGE(watermark_not_advanced)) {
+    last_durable_ = std::max(last_durable_, active_->written_next() - 1);
+  }
   active_node_->PublishDurableEnd(active_->end());
   if (active_->gathered_bytes() == 0) durable_wanted_ = false;
   return absl::OkStatus();
@@ -304,6 +309,8 @@ void WalCore::ReleaseTrimmed() {
 }
 
 absl::Status WalCore::Close() {
+  if (closed_) return status_;
+  if (MILLRACE_SABOTAGE(close_drops_pending)) closed_ = true;
   if (closed_) return status_;
   absl::Status status = Write();
   if (status.ok()) status = Sync(SyncReason::kClose);

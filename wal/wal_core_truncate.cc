@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "queue/sabotage.h"
 #include "wal/check.h"
 #include "wal/io.h"
 #include "wal/io_status.h"
@@ -84,7 +85,8 @@ absl::Status WalCore::BeginEpoch(const Predecessor& predecessor, SequenceNumber 
   const uint64_t file_bytes = kFramesOffset + std::min(options_.segment_bytes, record_bytes);
   const Fill fill = NextFill();
   std::unique_ptr<SegmentWriter> old = std::move(active_);
-  const SegmentStart start{epoch_ + 1, last_to_keep + 1, last_to_keep, predecessor};
+  const SegmentStart start{epoch_ + (MILLRACE_SABOTAGE(no_new_epoch) ? 0 : 1), last_to_keep + 1,
+                           last_to_keep, predecessor};
   absl::Status status = BeginSegment(start, file_bytes, fill);
   if (!status.ok()) {
     active_ = std::move(old);
