@@ -36,8 +36,12 @@ std::string_view AcknowledgementName(Acknowledgement acknowledgement);
 // A run of records that cannot be returned, and where they had been.
 struct LostRange {
   SequenceNumber first = kNoSequence;  // inclusive
-  SequenceNumber last = kNoSequence;   // inclusive; < first: no record, only
-                                       // the log's own bookkeeping is damaged
+  SequenceNumber last = kNoSequence;   // inclusive; < first: no record that is
+                                       // known: the log's own bookkeeping is
+                                       // damaged, or what stood there was not
+                                       // counted (a lost newest segment, the
+                                       // end of one that is unreadable or that
+                                       // the device would not sync)
   uint64_t segment = 0;
   uint64_t begin = 0;  // bytes of the segment's file
   uint64_t end = 0;    // exclusive; 0: unknown
