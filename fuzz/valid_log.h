@@ -51,9 +51,9 @@ class ValidLogWriter {
   explicit ValidLogWriter(uint64_t seed);
 
   struct Content {
-    std::string key;  // empty: none
-    std::string attribute;
-    std::string payload;
+    std::string key = {};  // empty: none
+    std::string attribute = {};
+    std::string payload = {};
   };
   void Add(const Content& record);
   void AddBatch(const std::vector<Content>& records);

@@ -345,10 +345,12 @@ TEST(SlotTest, SuperblockAndCursorComeBackAndDoNotPassForEachOther) {
   EXPECT_EQ(DecodeCursorSlot(bytes, 1, &cursor), HeaderStatus::kDamaged);
 
   const std::string name(kMaxCursorNameBytes, 'n');
-  EncodeCursorSlot({Id('s'), 5, 3, 70, 11, 13, 8192, name}, 0, bytes);
+  EncodeCursorSlot({Id('s'), 5, 3, 70, 11, 13, 8192, name, 0x1234567890abcdef, true}, 0, bytes);
   ASSERT_EQ(DecodeCursorSlot(bytes, 0, &cursor), HeaderStatus::kValid);
   EXPECT_EQ(cursor.committed, 70u);
   EXPECT_EQ(cursor.name, name);
+  EXPECT_EQ(cursor.cursor_incarnation, 0x1234567890abcdefu);
+  EXPECT_TRUE(cursor.has_entry);
   EXPECT_EQ(DecodeSuperblock(bytes, 0, &decoded), HeaderStatus::kDamaged);
 }
 
