@@ -78,12 +78,14 @@ int Rank(Header header, const SegmentHeader& decoded, uint64_t number) {
 void ReadHeaders(File& file, RawFile* raw) {
   int best = -1;
   int intact = 0;
+  int unreadable = 0;
   for (int copy = 0; copy < 2; ++copy) {
     std::array<char, kSegmentHeaderBytes> bytes = {};
     SegmentHeader decoded;
     // A copy that cannot be read, or of which the file holds only a part, is as
     // good as its other bytes.
     const IoResult got = ReadFully(file, copy * kBlockBytes, bytes);
+    if (got < 0) ++unreadable;
     const HeaderStatus status =
         got < 0 ? HeaderStatus::kDamaged : DecodeSegmentHeader(bytes, copy, &decoded);
     if (status == HeaderStatus::kValid) ++intact;
@@ -95,6 +97,7 @@ void ReadHeaders(File& file, RawFile* raw) {
     raw->file.header = decoded;
   }
   raw->file.damaged_copies = intact == 1 ? 1 : 0;
+  raw->file.unreadable = unreadable == 2;
 }
 
 // nullopt: not a regular file, or gone by now.
@@ -107,6 +110,7 @@ absl::StatusOr<std::optional<RawFile>> ReadSegmentFile(Directory& directory,
   if (opened == -ENOENT || IsNoFile(opened)) return std::nullopt;
   if (opened == -EIO) {
     raw.header = Header::kDamaged;
+    raw.file.unreadable = true;
     return raw;
   }
   if (opened < 0) return IoError("open", name, opened);
@@ -291,16 +295,21 @@ bool MayNotBeBegun(const SegmentFile* file) {
 }
 
 // The highest segment that is known to have been begun and is not there, if it came after
-// all that are. A segment's file is durable before it is used: no crash takes it away.
+// all that are. A segment's file is durable before it is used: no crash takes it away. One that
+// cannot be read may have been begun: no crash does that to a file either.
 uint64_t MissingNewest(const LogInventory& inventory) {
   uint64_t there = 0;
   uint64_t in_use = 0;
+  uint64_t unreadable = 0;
   for (const SegmentFile& file : inventory.files) {
     if (file.IsSegment()) there = std::max(there, file.number);
     const bool tells = file.kind == Kind::kPrepared && file.header.in_use < file.header.number;
     if (tells) in_use = std::max(in_use, file.header.in_use);
+    if (file.kind == Kind::kDamaged && file.unreadable)
+      unreadable = std::max(unreadable, file.number);
   }
   uint64_t begun = MayNotBeBegun(inventory.Find(in_use)) ? 0 : in_use;
+  begun = std::max(begun, unreadable);
   if (inventory.superblock_counts) begun = std::max(begun, inventory.superblock.begun_segment);
   return begun > there && begun <= kMaxSegmentNumber ? begun : 0;
 }

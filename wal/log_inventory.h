@@ -24,6 +24,8 @@ struct SegmentFile {
   SegmentHeader header;    // kPrepared, kActive, kMisnamed, kForeign
   GroupBody identity;      // kHeaderLost: what its frames say
   int damaged_copies = 0;  // of the header, while another stands
+  // The device returns neither copy of the header: what the file is, or was, nobody can say.
+  bool unreadable = false;
 
   bool IsSegment() const {
     return kind == FileTable::Kind::kActive || kind == FileTable::Kind::kHeaderLost;

@@ -32,6 +32,7 @@ uint64_t ScanLimit(const SegmentFile& file, const SegmentHeader* header) {
 // What stands in the file in place of the segment that was looked for.
 LossCause CauseOf(const SegmentFile* file) {
   if (file == nullptr) return LossCause::kMissingSegment;
+  if (file->kind == Kind::kDamaged && file->unreadable) return LossCause::kUnreadable;
   switch (file->kind) {
     case Kind::kUnused:
     case Kind::kPrepared:
