@@ -167,7 +167,8 @@ TEST_F(RecoveryEvidenceFixture, AnUnreadableTailIsReported) {
   auto log = millrace::Recover(broken, *directory, {}, &report_);
   ASSERT_TRUE(log.ok()) << log.status();
   EXPECT_LT(report_.last_recovered, 60u);
-  EXPECT_FALSE(report_.lost.empty()) << report_.ToString();
+  ASSERT_FALSE(report_.lost.empty()) << report_.ToString();
+  EXPECT_EQ(report_.lost.back().acknowledgement, Acknowledgement::kUnknown);
   auto strict =
       millrace::Recover(broken, *directory, {.policy = RecoveryPolicy::kStrict}, &report_);
   EXPECT_FALSE(strict.ok());
@@ -229,6 +230,11 @@ TEST_F(RecoveryEvidenceFixture, WithheldRecordsEndTheirEpoch) {
   EXPECT_EQ(Chain(*log), "1..3");
   EXPECT_EQ(log->next_sequence, 4u);
   EXPECT_TRUE(log->starts_new_epoch);
+  // They are no torn tail, which would be cut in silence.
+  ASSERT_EQ(report_.lost.size(), 1u) << report_.ToString();
+  EXPECT_EQ(report_.lost[0].first, 4u);
+  EXPECT_EQ(report_.lost[0].last, 5u);
+  EXPECT_EQ(report_.lost[0].acknowledgement, Acknowledgement::kUnknown);
 }
 
 TEST_F(RecoveryEvidenceFixture, ASegmentThatCannotBeOpenedIsALossNotARefusal) {
