@@ -167,7 +167,8 @@ TEST_F(RecoveryEvidenceFixture, AnUnreadableTailIsReported) {
   auto log = millrace::Recover(broken, *directory, {}, &report_);
   ASSERT_TRUE(log.ok()) << log.status();
   EXPECT_LT(report_.last_recovered, 60u);
-  EXPECT_FALSE(report_.lost.empty()) << report_.ToString();
+  ASSERT_FALSE(report_.lost.empty()) << report_.ToString();
+  EXPECT_EQ(report_.lost.back().acknowledgement, Acknowledgement::kUnknown);
   auto strict =
       millrace::Recover(broken, *directory, {.policy = RecoveryPolicy::kStrict}, &report_);
   EXPECT_FALSE(strict.ok());
