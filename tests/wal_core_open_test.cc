@@ -39,11 +39,12 @@ TEST_F(WalCoreOpenTest, ReopeningAfterAFailedSyncShowsNoPhantom) {
                  .action = SimRule::Action::kLosePages,
                  .error = EIO,
                  .name = "*.seg",
-                 .count = 1});
+                 .count = SimRule::kForever});
   ASSERT_TRUE(Add("phantom", Durability::kDurable).ok());
   ASSERT_TRUE(core_->Write().ok());
   ASSERT_FALSE(core_->Sync().ok());
   Crash();
+  disk_.ClearRules();
   Open();
   EXPECT_EQ(ReadAll(), std::vector<std::string>{"kept"});
   Commit("next");

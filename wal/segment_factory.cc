@@ -86,7 +86,7 @@ absl::StatusOr<PreparedSegment> SegmentFactory::TryCreate(uint64_t file_bytes, F
   segment.number = *number;
   segment.file_bytes = file_bytes;
   const IoResult opened = OpenFile(directory_, name, OpenMode::kCreateExclusive, &segment.file);
-  if (opened < 0) return MakingError(IoError("create", name, opened));
+  if (opened < 0) return *file_error = MakingError(IoError("create", name, opened));
   absl::Cleanup remove = [this, &name] { Remove(name).IgnoreError(); };
 
   absl::Status status = Fillup(*segment.file, name, file_bytes, fill);

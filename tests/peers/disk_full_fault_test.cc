@@ -72,6 +72,8 @@ TEST_F(DiskFullTest, AShortWriteBeforeTheRefusedOneCostsNoRecord) {
 TEST_F(DiskFullTest, AppendsAreHeldWithoutSpaceAndGoOnByThemselvesWithIt) {
   Open();
   AppendUpTo(5);
+  // A new cursor would need a file of its own.
+  auto reader = log_->OpenCursor("meanwhile").value();
   TakeSpaceAway();
   std::vector<Ticket> tickets;
   for (SequenceNumber s = 6; s <= 60; ++s) {
@@ -83,7 +85,11 @@ TEST_F(DiskFullTest, AppendsAreHeldWithoutSpaceAndGoOnByThemselvesWithIt) {
   EXPECT_LT(log_->last_durable(), 60u);
   // What is there can be read meanwhile.
   const SequenceNumber durable = log_->last_durable();
-  EXPECT_EQ(ReadByCursor("meanwhile"), absl::StrCat("1..", durable));
+  for (SequenceNumber s = 1; s <= durable; ++s) {
+    const auto entry = reader->Next(absl::Seconds(50));
+    ASSERT_TRUE(entry.ok()) << entry.status();
+    EXPECT_EQ(entry->record.payload, expected_[s]);
+  }
   disk_.SetCapacity(std::nullopt);
   for (size_t i = 0; i < tickets.size(); ++i) {
     const auto s = tickets[i].Wait(absl::Seconds(50));

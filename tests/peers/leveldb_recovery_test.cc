@@ -172,8 +172,10 @@ TEST_F(LevelDbRecoveryTest, WithoutANewSegmentNothingIsAcknowledgedThatIsNotTher
       {.op = FileOp::kCreate, .error = EMFILE, .name = "*.seg", .count = SimRule::kForever});
   SequenceNumber acknowledged = 10;
   absl::Status failed;
+  // What finds no segment is held until there is one; this caller gives up.
+  const AppendOptions patient = {.timeout = absl::Milliseconds(100)};
   for (int i = 0; i < 60 && failed.ok(); ++i) {
-    const auto s = log_->Append(Payload(acknowledged + 1, 1000));
+    const auto s = log_->Append(Payload(acknowledged + 1, 1000), patient);
     failed = s.status();
     if (s.ok()) expected_[acknowledged = *s] = Payload(*s, 1000);
   }
