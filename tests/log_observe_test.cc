@@ -119,10 +119,16 @@ TEST_F(LogObserveTest, AHeldListenerHoldsUpOnlyClosing) {
   EXPECT_EQ(listener_->shown().size(), shown) << "nothing comes after Close has returned";
 }
 
-// Appends until there is no space, which their callbacks hold until `go_on`.
-void FillQueueByCallbacks(Log* log, std::shared_future<void> go_on) {
+// Appends until there is no space, which their callbacks hold until `go_on`. `runs` is set by the
+// first that does.
+void FillQueueByCallbacks(Log* log, std::shared_future<void> go_on, std::atomic<bool>* runs) {
   const AppendOptions options = {.durability = Durability::kBuffered, .when_full = WhenFull::kFail};
-  while (log->AppendAsync("x", options, [go_on](auto) { go_on.wait(); }).ok()) {
+  const auto callback = [go_on, runs](auto) {
+    // relaxed: tells only that it runs.
+    runs->store(true, std::memory_order_relaxed);
+    go_on.wait();
+  };
+  while (log->AppendAsync("x", options, callback).ok()) {
   }
 }
 
@@ -131,9 +137,11 @@ TEST_F(LogObserveTest, AFullQueueIsToldThoughNothingHappensAfterwards) {
   Open();
   Append(1);  // after which the writer does not look for a while
   std::promise<void> go_on;
-  FillQueueByCallbacks(log_.get(), go_on.get_future().share());
+  std::atomic<bool> runs{false};
+  FillQueueByCallbacks(log_.get(), go_on.get_future().share(), &runs);
   go_on.set_value();
   EXPECT_TRUE(listener_->AwaitNamed("queue_full"));
+  log_ = nullptr;  // before what its callbacks use
 }
 
 TEST_F(LogObserveTest, AQueueThatCallbacksKeepFullIsTold) {
@@ -141,16 +149,19 @@ TEST_F(LogObserveTest, AQueueThatCallbacksKeepFullIsTold) {
   Open();
   std::promise<void> go_on;
   const std::shared_future<void> may_go_on = go_on.get_future().share();
-  FillQueueByCallbacks(log_.get(), may_go_on);
+  std::atomic<bool> runs{false};
+  FillQueueByCallbacks(log_.get(), may_go_on, &runs);
   ASSERT_TRUE(listener_->AwaitNamed("queue_full"));
-  // The callback that runs has given its space back.
-  FillQueueByCallbacks(log_.get(), may_go_on);
+  // The callback that runs has given its space back. relaxed: as above.
+  while (!runs.load(std::memory_order_relaxed)) std::this_thread::yield();
+  FillQueueByCallbacks(log_.get(), may_go_on, &runs);
   // The writer has nothing to do meanwhile, and sleeps.
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   const size_t shown = listener_->Named("queue_full").size();
   EXPECT_TRUE(absl::IsResourceExhausted(log_->TryAppend("x").status()));
   EXPECT_TRUE(listener_->AwaitNamed("queue_full", shown + 1));
   go_on.set_value();
+  log_ = nullptr;  // before what its callbacks use
 }
 
 // Appends to the log and tries to close it, in its listener.

@@ -29,8 +29,7 @@ SequenceNumber LastOf(const Entry& entry) {
 }
 
 Entry TruncatedEntry(SequenceNumber after) {
-  Entry entry;
-  entry.kind = Entry::Kind::kTruncated;
+  Entry entry{.kind = Entry::Kind::kTruncated};
   entry.truncated_after = after;
   return entry;
 }
