@@ -97,5 +97,14 @@ TEST(IoStatusDeathTest, SuccessIsNoError) {
   EXPECT_DEATH((void)IoError("write", "f", 0), "check failed: error < 0 \\(0 against 0\\)");
 }
 
+TEST(IoStatusTest, PassingIsAMarkThatFinalTakesAway) {
+  const absl::Status status = IoError("write", "file", -ENOSPC);
+  EXPECT_FALSE(IsPassing(status));
+  EXPECT_TRUE(IsPassing(Passing(status)));
+  EXPECT_FALSE(IsPassing(Passing(absl::OkStatus())));
+  EXPECT_EQ(Final(Passing(status)), status);
+  EXPECT_EQ(ErrnoOf(Passing(status)), ENOSPC);
+}
+
 }  // namespace
 }  // namespace millrace

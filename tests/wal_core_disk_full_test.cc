@@ -168,6 +168,37 @@ TEST_F(DiskFullTest, ClosingFailsWhereRecordsHaveNoSpace) {
   EXPECT_EQ(ErrnoOf(core_->Close()), ENOSPC);
 }
 
+// Half a header on the disk may have dropped the records: there is no way back, and none to wait.
+// Before that header a truncation is held out as anything else.
+TEST_F(DiskFullTest, TruncationIsHeldOutUpToItsHeader) {
+  int held = 0;
+  int final_errors = 0;
+  for (uint64_t first = 1; first <= 6; ++first) {
+    StartAnew();
+    Commit("first");
+    Commit("second");
+    disk_.AddRule({.op = FileOp::kWrite,
+                   .action = SimRule::Action::kFail,
+                   .error = ENOSPC,
+                   .name = "*.seg",
+                   .first = first,
+                   .count = SimRule::kForever});
+    const absl::Status status = core_->TruncateAfter(1);
+    disk_.ClearRules();
+    if (IsPassing(status)) {
+      ++held;
+      EXPECT_TRUE(core_->TruncateAfter(1).ok());
+      EXPECT_EQ(ReadAll(), Payloads{"first"});
+    } else if (!status.ok()) {
+      ++final_errors;
+      EXPECT_EQ(ErrnoOf(status), ENOSPC);
+      EXPECT_EQ(core_->Write(), status);
+    }
+  }
+  EXPECT_GT(held, 0);
+  EXPECT_GT(final_errors, 0);
+}
+
 // A sync that fails for want of space is a failed sync: it is never repeated.
 TEST_F(DiskFullTest, SyncWithoutSpaceFailsOver) {
   Open();

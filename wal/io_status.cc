@@ -157,6 +157,11 @@ absl::Status Passing(absl::Status status) {
   return status;
 }
 
+absl::Status Final(absl::Status status) {
+  status.ErasePayload(kPassingPayload);
+  return status;
+}
+
 bool IsPassing(const absl::Status& status) {
   return !status.ok() && status.GetPayload(kPassingPayload).has_value();
 }

@@ -55,6 +55,8 @@ bool IsOutOfSpace(IoResult error);
 absl::Status Passing(absl::Status status);
 // Whether `status` was marked so.
 bool IsPassing(const absl::Status& status);
+// `status` without that mark: there will be no other attempt.
+absl::Status Final(absl::Status status);
 
 }  // namespace millrace
 

@@ -341,7 +341,7 @@ absl::Status WalCore::TryFinish() {
 }
 
 absl::Status WalCore::Fail(absl::Status status) {
-  if (status_.ok()) status_ = std::move(status);
+  if (status_.ok()) status_ = Final(std::move(status));
   return status_;
 }
 
