@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "millrace/language.h"
+
 namespace millrace {
 
 // What a simulated disk may do to what was not synced, and how its syncs fail.

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/language.h"
 #include "millrace/testing/file_call.h"
 #include "millrace/testing/sim_options.h"
 
