@@ -125,7 +125,7 @@ class Committer {
   void FailUnfinished();
   void RunCommands();
   absl::Status Trim(const Command& command);
-  absl::Status TrimUnheld(const Command& command);
+  absl::Status TrimUnheld(const Command& command) const;
   void End();
   absl::Status HasFailed(const absl::Status& status) const;
   void PublishStats() const;

@@ -82,7 +82,7 @@ absl::Status Committer::Trim(const Command& command) {
 }
 
 // What is being copied is kept, unless it is to go by force.
-absl::Status Committer::TrimUnheld(const Command& command) {
+absl::Status Committer::TrimUnheld(const Command& command) const {
   if (parts_.trim_holds == nullptr) return parts_.core->TrimBefore(command.first_to_keep);
   MutexLock lock(&parts_.trim_holds->mu());
   SequenceNumber first_to_keep = command.first_to_keep;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -43,8 +44,8 @@ class CopyTarget {
   absl::Status Finish();
 
  private:
-  CopyTarget(FileSystem& file_system, const std::string& path)
-      : file_system_(file_system), path_(path) {}
+  CopyTarget(FileSystem& file_system, std::string path)
+      : file_system_(file_system), path_(std::move(path)) {}
 
   FileSystem& file_system_;
   const std::string path_;

@@ -40,7 +40,7 @@ class SalvagePlan {
   // What an intact frame is for the log.
   enum class Fate : uint8_t { kPlaced, kTrimmed, kForeign, kOffChain, kBehindEnd };
 
-  SalvagePlan(Directory& directory) : directory_(directory) {}
+  explicit SalvagePlan(Directory& directory) : directory_(directory) {}
 
   absl::Status ReadAll();
   absl::Status CountFrames();

@@ -211,7 +211,8 @@ absl::Status WalCore::Sync(SyncReason reason) {
   if (!status.ok()) return status;
   status = SyncAll(reason);
   if (!status.ok()) return MendOrFail(std::move(status));
-  if (!MILLRACE_SABOTAGE(watermark_not_advanced)) {
+  const bool stands = MILLRACE_SABOTAGE(watermark_not_advanced);
+  if (!stands) {
     last_durable_ = std::max(last_durable_, active_->written_next() - 1);
   }
   active_node_->PublishDurableEnd(active_->end());
