@@ -228,8 +228,8 @@ TEST_F(ErrorMessagesIoTest, OfAppendingFlushingAndClosing) {
   const auto append = [&] { return log_->Append("x").status(); };
   const auto held = [&] {
     std::vector<Ticket> tickets;
-    // As many as fill a segment.
-    for (int i = 0; i < 9; ++i) {
+    // As many as fill a segment, and those that may be prepared already.
+    for (int i = 0; i < 33; ++i) {
       tickets.push_back(log_->AppendAsync(std::string(options_.segment_bytes / 8, 'x')).value());
     }
     log_ = nullptr;
@@ -339,7 +339,7 @@ TEST_F(ErrorMessagesIoTest, OfTrimmingAndTruncating) {
         trim,
         Code::kInternal,
         {failed + "sync 0000000000000000000", ".seg: EIO", "; and going on in another segment: "}},
-       {Failing(FileOp::kWrite, "LOG", ENOSPC),
+       {Failing(FileOp::kWrite, "*", ENOSPC),
         trim,
         Code::kResourceExhausted,
         {"log /log: write LOG at ", ": ENOSPC", kSpace}}});

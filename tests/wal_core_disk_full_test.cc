@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -138,6 +139,46 @@ TEST_F(DiskFullTest, TrimmingMakesSpace) {
   EXPECT_EQ(core_->last_durable(), all.size());
   PowerCut();
   EXPECT_EQ(report_.last_recovered, all.size());
+  EXPECT_TRUE(report_.lost.empty()) << report_.ToString();
+}
+
+SimRule NoSpaceIn(std::string name) {
+  return {.op = FileOp::kWrite, .error = ENOSPC, .name = std::move(name), .count = 1};
+}
+
+TEST_F(DiskFullTest, TrimSaidInTheLogNeedsNoSpaceInTheSuperblock) {
+  Open();
+  FillSegments(4);
+  const SequenceNumber all = core_->last_durable();
+  disk_.AddRule(NoSpaceIn("LOG"));
+  ASSERT_TRUE(core_->TrimBefore(all).ok());
+  const SequenceNumber first = core_->first_retained();
+  EXPECT_GT(first, 1u);
+  core_->ReleaseTrimmed();
+  PowerCut();
+  EXPECT_EQ(report_.first_retained, first);
+  EXPECT_TRUE(report_.lost.empty()) << report_.ToString();
+}
+
+TEST_F(DiskFullTest, TrimThatCannotBeSaidLeavesTheLogAsItWas) {
+  Open();
+  FillSegments(4);
+  const Payloads before = ReadAll();
+  SimRule everywhere = NoSpaceIn("*");
+  everywhere.count = 2;  // in the log and in the superblock
+  disk_.AddRule(everywhere);
+  EXPECT_TRUE(IsPassing(core_->TrimBefore(core_->last_durable())));
+  EXPECT_EQ(core_->first_retained(), 1u);
+  EXPECT_EQ(ReadAll(), before);
+  // A trim of less counts for itself.
+  ASSERT_TRUE(core_->TrimBefore(before.size() / 2).ok());
+  const SequenceNumber first = core_->first_retained();
+  EXPECT_GT(first, 1u);
+  EXPECT_LE(first, before.size() / 2);
+  Commit("after");
+  PowerCut();
+  EXPECT_GE(report_.first_retained, first);
+  EXPECT_EQ(report_.last_recovered, before.size() + 1);
   EXPECT_TRUE(report_.lost.empty()) << report_.ToString();
 }
 

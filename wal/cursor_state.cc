@@ -29,9 +29,7 @@ SequenceNumber LastOf(const Entry& entry) {
 }
 
 Entry TruncatedEntry(SequenceNumber after) {
-  Entry entry{.kind = Entry::Kind::kTruncated};
-  entry.truncated_after = after;
-  return entry;
+  return {.kind = Entry::Kind::kTruncated, .record = {}, .lost = {}, .truncated_after = after};
 }
 
 }  // namespace

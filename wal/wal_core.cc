@@ -271,7 +271,7 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
   std::shared_ptr<SegmentNode> node = segments_->First();
   while (node->sealed() && node->last_sequence() < first_to_keep) node = node->next();
   if (node == segments_->First()) return absl::OkStatus();
-  first_retained_ = node->first_sequence;
+  const SequenceNumber before = std::exchange(first_retained_, node->first_sequence);
 
   // Said in the log before any file goes: a missing segment below a durable
   // first_retained is no loss.
@@ -286,7 +286,12 @@ absl::Status WalCore::TrimBefore(SequenceNumber first_to_keep) {
     if (said) s.begun_segment = active_->header().number;
     s.mark = last_durable_;
   });
-  if (!status.ok()) return IsPassing(status) ? status : Fail(std::move(status));
+  if (!status.ok() && !IsPassing(status)) return Fail(std::move(status));
+  if (!status.ok() && !said) {
+    // The mark that waits for space may still say it, and the next open find it.
+    first_retained_ = before;
+    return status;
+  }
   for (std::shared_ptr<SegmentNode>& dropped : segments_->DropBefore(first_retained_)) {
     below_ = {dropped->number, dropped->incarnation, dropped->last_sequence(), dropped->end(), 0};
     trimmed_.push_back(std::move(dropped));

@@ -165,7 +165,8 @@ class Log {
 
   // Gives up the records before `first_to_keep`: whole segments that hold no
   // other record are reused or deleted. first_retained() tells how far it went. What
-  // all cursors have consumed ends with the lowest `checkpointed` of ListCursors().
+  // all cursors have consumed ends with the lowest `checkpointed` of ListCursors(). After an I/O
+  // error nothing has been given up yet, but the next opening may do it.
   //
   // Errors: FailedPrecondition (naming the cursor whose checkpoint is behind);
   //   OutOfRange (beyond last_durable() + 1); I/O errors.
