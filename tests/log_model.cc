@@ -60,7 +60,7 @@ std::optional<std::string> LogModel::JudgeEnd(Survivors survivors,
   if (truncation_in_doubt_ == end) return std::nullopt;
   SequenceNumber least = durable_;
   if (survivors == Survivors::kWritten) least = written_;
-  if (survivors == Survivors::kAll) least = last();
+  if (survivors == Survivors::kAll || survivors == Survivors::kSynced) least = last();
   if (survivors == Survivors::kNamed) {
     for (const LostRange& lost : report.lost) {
       if (lost.first <= end + 1 && lost.last >= durable_) least = std::min(least, end);

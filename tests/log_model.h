@@ -68,6 +68,7 @@ class LogModel {
 
   enum class Survivors : uint8_t {
     kAll,      // closed in order
+    kSynced,   // likewise, but the footer that says so may have found no space
     kWritten,  // the process died
     kDurable,  // the power was cut, or a write failed
     kNamed,    // as kDurable, but opening could not sync what it found: what nothing else vouches

@@ -78,6 +78,7 @@ void ModelRun::Calm() {
 void ModelRun::Reopen(Survivors survivors) {
   if (log != nullptr) LetGo();
   if (differs()) return;
+  if (survivors == Survivors::kAll && disk_may_fail) survivors = Survivors::kSynced;
   Calm();
   while (!TryOpen(&survivors)) {
     if (differs()) return;
@@ -133,7 +134,8 @@ void ModelRun::CloseCursors() {
 // True once the log is open; false: try again, or the run differs.
 bool ModelRun::TryOpen(Survivors* survivors) {
   options = DrawOptions();
-  const bool certain = exists_ && *survivors == Survivors::kAll && !disk_may_fail;
+  const bool certain = exists_ && !disk_may_fail &&
+                       (*survivors == Survivors::kAll || *survivors == Survivors::kSynced);
   if (certain && choices.OneIn(16)) {
     options.create_mode = CreateMode::kMustNotExist;
     const absl::Status status = Log::Open(kModelDirectory, options).status();
