@@ -38,6 +38,7 @@ SegmentHeader SampleHeader() {
   header.predecessor = {6, 99, 100, 8192, 12345};
   header.boot_id = 77;
   header.created_ns = -5;
+  header.epoch_bases.Push(2, 100);
   return header;
 }
 

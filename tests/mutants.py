@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Goal: the tests of codec and recovery notice random faults in the code they test.
 Method: one random change of one line at a time (a negated condition, a dropped statement or check, a
-number off by one, another constant); the quick tests must fail with each.
+number off by one, another constant); the quick tests, or else the slower ones, must fail with each.
 
 Run by hand, from anywhere:
 
@@ -29,6 +29,11 @@ SOURCES = ["format", "segment_reader", "segment_scan", "recovery", "recovery_cha
 TESTS = ["format", "golden_format", "segment_reader", "segment_reader_fault", "segment_scan", "slot_file",
          "superblock", "recovery", "recovery_chain", "recovery_evidence", "recovery_fault", "recovery_policy",
          "recovery_table"]
+# For mutants that those let live: slower, and told what is damaged.
+SLOW_TESTS = ["damage/lost_newest_segment", "damage/unsynced_tail", "damage/epoch_bases", "damage/segment_set",
+              "damage/corruption_matrix", "damage/read_only_open"]
+SLOW_HELPERS = ["tests/damage/damage_kinds.cc", "tests/damage/damage_verdict.cc", "tests/damage/damaged_log.cc",
+                "tests/flip_log.cc"]
 FLAGS = ["-std=c++20", "-O0", "-fno-exceptions", "-fno-rtti", "-I.", "-Iinclude", "-w"]
 LIBRARIES = ["-lgtest", "-lgtest_main", "-lpthread", "-lxxhash"]
 SECONDS = 120
@@ -135,7 +140,8 @@ def absl_libraries():
     return done.stdout.split()
 
 
-def judge(build, program, objects, mutant, slot):
+def judge(build, programs, mutant, slot):
+    """What becomes of one mutant: the first program that fails has found it."""
     path, number, _, _, new = mutant
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         lines = file.read().split("\n")
@@ -147,13 +153,22 @@ def judge(build, program, objects, mutant, slot):
     good, _ = compile_to(source, changed)
     if not good:
         return "does not compile"
-    mutated = program + "_%d" % slot
-    rest = [o for o in objects if o != object_of(build, path)]
-    linked = subprocess.run(["g++", changed, *rest, *LIBRARIES, *absl_libraries(), "-o", mutated], cwd=ROOT,
-                            capture_output=True, text=True)
-    if linked.returncode != 0:
-        return "does not link"
-    return run(mutated)
+    for program, objects in programs:
+        mutated = program + "_%d" % slot
+        rest = [o for o in objects if o != object_of(build, path)]
+        if link([changed, *rest], mutated):
+            return "does not link"
+        verdict = run(mutated)
+        if verdict != "NOT FOUND":
+            break
+    return verdict
+
+
+def link(objects, program):
+    """What the linker complains of; nothing if it made the program."""
+    done = subprocess.run(["g++", *objects, *LIBRARIES, *absl_libraries(), "-o", program], cwd=ROOT,
+                          capture_output=True, text=True)
+    return done.stderr if done.returncode != 0 else ""
 
 
 def run(program):
@@ -169,22 +184,27 @@ def run(program):
 
 
 def build_tests(build, jobs):
-    sources = ["tests/%s_test.cc" % name for name in TESTS] + library_sources()
-    objects = [object_of(build, source) for source in sources]
-    stale = [(s, o) for s, o in zip(sources, objects) if not os.path.exists(o)
-             or os.path.getmtime(o) < os.path.getmtime(os.path.join(ROOT, s))]
+    """The programs that judge, the quick one first, each with its objects."""
+    library = library_sources()
+    suites = [("quick_tests", ["tests/%s_test.cc" % name for name in TESTS]),
+              ("slow_tests", ["tests/%s_test.cc" % name for name in SLOW_TESTS] + SLOW_HELPERS)]
+    sources = library + [source for _, suite in suites for source in suite]
+    stale = [(s, object_of(build, s)) for s in sources if not os.path.exists(object_of(build, s))
+             or os.path.getmtime(object_of(build, s)) < os.path.getmtime(os.path.join(ROOT, s))]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for (source, _), (good, errors) in zip(stale, pool.map(lambda s: compile_to(*s), stale)):
             if not good:
                 sys.exit("%s does not compile:\n%s" % (source, errors[-2000:]))
-    program = os.path.join(build, "quick_tests")
-    linked = subprocess.run(["g++", *objects, *LIBRARIES, *absl_libraries(), "-o", program], cwd=ROOT,
-                            capture_output=True, text=True)
-    if linked.returncode != 0:
-        sys.exit("the tests do not link:\n" + linked.stderr[-2000:])
-    if run(program) != "NOT FOUND":
-        sys.exit("the tests fail without any mutant: " + run(program))
-    return program, objects
+    programs = []
+    for name, suite in suites:
+        objects = [object_of(build, source) for source in suite + library]
+        program = os.path.join(build, name)
+        if errors := link(objects, program):
+            sys.exit("the tests do not link:\n" + errors[-2000:])
+        if run(program) != "NOT FOUND":
+            sys.exit("the tests fail without any mutant: " + run(program))
+        programs.append((program, objects))
+    return programs
 
 
 def main():
@@ -200,7 +220,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="mutants_") as temp:
         build = arguments.build or temp
         os.makedirs(build, exist_ok=True)
-        program, objects = build_tests(build, arguments.jobs)
+        programs = build_tests(build, arguments.jobs)
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             slots = list(enumerate(chosen))
             for start in range(0, len(slots), arguments.jobs):
@@ -208,7 +228,7 @@ def main():
                     break
                 batch = slots[start:start + arguments.jobs]
                 verdicts = pool.map(
-                    lambda s: judge(build, program, objects, s[1], s[0] % arguments.jobs), batch)
+                    lambda s: judge(build, programs, s[1], s[0] % arguments.jobs), batch)
                 for (_, mutant), verdict in zip(batch, verdicts):
                     path, number, operator, old, new = mutant
                     if verdict.startswith("does not"):
