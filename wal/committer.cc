@@ -85,9 +85,15 @@ void Committer::CommitDrained() {
     frame.flags = append->flags;
     frame.count = append->count;
     frame.durability = append->durability;
-    absl::StatusOr<SequenceNumber> sequence = kNoSequence;
-    absl::Status status = Persist([&] { return (sequence = parts_.core->Add(frame)).status(); });
-    if (!status.ok()) return Fail(std::move(status));
+    absl::StatusOr<SequenceNumber> sequence = parts_.core->Add(frame);
+    if (IsPassing(sequence.status())) {
+      // What came before it need not wait for space, too.
+      if (!WriteGathered(i)) return;
+      Sync(SyncReason::kUnsyncedBytes);
+      if (failed_) return;
+      Persist([&] { return (sequence = parts_.core->Add(frame)).status(); }).IgnoreError();
+    }
+    if (!sequence.ok()) return Fail(sequence.status());
     append->sequence = *sequence;
     if (parts_.core->gathered_bytes() >= options_.group_bytes && !WriteGathered(i + 1)) return;
   }

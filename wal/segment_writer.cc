@@ -1,7 +1,9 @@
 #include "wal/segment_writer.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "wal/check.h"
@@ -41,7 +43,13 @@ bool SegmentWriter::Fits(uint64_t body_bytes) const {
   return next_offset() + group + FrameBytes(body_bytes) <= header_.capacity;
 }
 
-void SegmentWriter::BeginChunk(uint64_t bytes) {
+bool SegmentWriter::Reserve(uint64_t body_bytes) {
+  const uint64_t bytes = FrameBytes(body_bytes) + (in_group_ ? 0 : kGroupFrameBytes);
+  const bool has_room = !chunks_.empty() && chunks_.back().capacity - chunks_.back().used >= bytes;
+  return has_room || BeginChunk(bytes);
+}
+
+bool SegmentWriter::BeginChunk(uint64_t bytes) {
   // Larger only where more than one is in use at once.
   uint64_t wanted = kMinChunkBytes;
   if (!chunks_.empty()) wanted = chunks_.back().capacity * (chunks_.size() > 1 ? 2 : 1);
@@ -50,16 +58,21 @@ void SegmentWriter::BeginChunk(uint64_t bytes) {
   if (spare_.capacity >= bytes && spare_.capacity >= wanted / 2) {
     chunk = std::exchange(spare_, Chunk{});
   } else {
-    chunk.bytes = std::make_unique_for_overwrite<char[]>(wanted);
+    chunk.bytes.reset(new (std::nothrow) char[wanted]);
+    if (chunk.bytes == nullptr) return false;
     chunk.capacity = wanted;
   }
   chunk.used = 0;
   chunk.offset = next_offset();
   chunks_.push_back(std::move(chunk));
+  return true;
 }
 
 char* SegmentWriter::Stage(uint64_t bytes) {
-  if (chunks_.empty() || chunks_.back().capacity - chunks_.back().used < bytes) BeginChunk(bytes);
+  // Without memory for what is small, and not reserved: as `new` has it.
+  if (chunks_.empty() || chunks_.back().capacity - chunks_.back().used < bytes) {
+    if (!BeginChunk(bytes)) std::abort();
+  }
   return chunks_.back().bytes.get() + chunks_.back().used;
 }
 

@@ -49,6 +49,9 @@ class SegmentWriter {
   // True if a frame with such a body fits, with the group header it may need.
   bool Fits(uint64_t body_bytes) const;
 
+  // Sees to the memory for such a frame, with the group header it may need. False if there is none.
+  bool Reserve(uint64_t body_bytes);
+
   // Gathers one frame, which is copied; `group` begins the group if it is the first since Write.
   void Add(const PendingFrame& frame, SequenceNumber sequence, const GroupBody& group);
 
@@ -140,7 +143,7 @@ class SegmentWriter {
 
   char* Stage(uint64_t bytes);
   void AppendStaged(uint64_t bytes);
-  void BeginChunk(uint64_t bytes);
+  bool BeginChunk(uint64_t bytes);
   void RetainFrom(uint64_t offset);
   void ReleaseChunksBefore(uint64_t offset);
   void AppendGathered(std::vector<std::string_view>* pieces) const;

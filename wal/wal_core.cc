@@ -1,6 +1,8 @@
 #include "wal/wal_core.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -142,16 +144,27 @@ absl::StatusOr<SequenceNumber> WalCore::Add(const PendingFrame& frame) {
                                                    " more after ", next_ - 1, " would pass ",
                                                    kMaxSequence, ", the last; begin a new log")));
   }
-  if (!active_->Fits(frame.body.size())) {
-    absl::Status status = Rotate(frame.body.size());
-    if (!status.ok()) return status;
-  }
+  if (absl::Status status = MakeRoom(frame.body.size()); !status.ok()) return status;
   const SequenceNumber first = next_;
   active_->Add(frame, first, Group());
   next_ += frame.count;
   counters_.records += frame.count;
   if (frame.durability == Durability::kDurable) durable_wanted_ = true;
   return first;
+}
+
+// Sees to the room for a record, in a segment and in memory. Want of either passes.
+absl::Status WalCore::MakeRoom(uint64_t body_bytes) {
+  absl::Status status;
+  if (!active_->Fits(body_bytes)) status = Rotate(body_bytes);
+  if (!status.ok() || active_->Reserve(body_bytes)) return status;
+  // What is durable need not be kept in memory.
+  status = Write();
+  if (status.ok()) status = Sync(SyncReason::kUnsyncedBytes);
+  if (status.ok() && !active_->Fits(body_bytes)) status = Rotate(body_bytes);
+  if (!status.ok() || active_->Reserve(body_bytes)) return status;
+  const std::string what = absl::StrCat("find memory for ", body_bytes, " bytes more of");
+  return Passing(IoError(what, active_->name(), -ENOMEM));
 }
 
 GroupBody WalCore::Group() const {

@@ -159,6 +159,7 @@ class WalCore {
   absl::StatusOr<std::unique_ptr<SegmentWriter>> BeginNext(const SegmentStart& start,
                                                            uint64_t file_bytes, uint64_t needed,
                                                            Fill fill);
+  absl::Status MakeRoom(uint64_t body_bytes);
   absl::Status Rotate(uint64_t body_bytes);
   absl::Status SyncAll(SyncReason reason);
   absl::Status SyncSegment(SegmentWriter& segment, SyncReason reason);

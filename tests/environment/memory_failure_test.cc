@@ -25,10 +25,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "millrace/cursor.h"
+#include "millrace/event_listener.h"
 #include "millrace/log.h"
 #include "millrace/options.h"
 #include "tests/temp_directory.h"
@@ -42,9 +44,12 @@ std::atomic<Whose> failing{Whose::kNobodys};
 std::atomic<Which> which{Which::kOne};
 std::atomic<int64_t> left{0};  // allocations before the first that fails
 thread_local bool is_caller = false;
+// In other threads than the caller's no allocation above this many bytes succeeds.
+std::atomic<size_t> most_bytes{SIZE_MAX};
 
 // All relaxed: a test's switches, set before the calls that they are for.
-bool MayAllocate() {
+bool MayAllocate(size_t bytes) {
+  if (!is_caller && bytes > most_bytes.load(std::memory_order_relaxed)) return false;
   const Whose whose = failing.load(std::memory_order_relaxed);
   if (whose == Whose::kNobodys || (whose == Whose::kCallers && !is_caller)) return true;
   const int64_t before = left.fetch_sub(1, std::memory_order_relaxed);
@@ -62,21 +67,21 @@ void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
 
-void* malloc(size_t bytes) { return MayAllocate() ? __libc_malloc(bytes) : nullptr; }
+void* malloc(size_t bytes) { return MayAllocate(bytes) ? __libc_malloc(bytes) : nullptr; }
 void* calloc(size_t count, size_t bytes) {
-  return MayAllocate() ? __libc_calloc(count, bytes) : nullptr;
+  return MayAllocate(count * bytes) ? __libc_calloc(count, bytes) : nullptr;
 }
 void* realloc(void* memory, size_t bytes) {
-  return MayAllocate() ? __libc_realloc(memory, bytes) : nullptr;
+  return MayAllocate(bytes) ? __libc_realloc(memory, bytes) : nullptr;
 }
 void* memalign(size_t alignment, size_t bytes) {
-  return MayAllocate() ? __libc_memalign(alignment, bytes) : nullptr;
+  return MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : nullptr;
 }
 void* aligned_alloc(size_t alignment, size_t bytes) {
-  return MayAllocate() ? __libc_memalign(alignment, bytes) : nullptr;
+  return MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : nullptr;
 }
 int posix_memalign(void** memory, size_t alignment, size_t bytes) {
-  *memory = MayAllocate() ? __libc_memalign(alignment, bytes) : nullptr;
+  *memory = MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : nullptr;
   return *memory == nullptr ? ENOMEM : 0;
 }
 
@@ -229,6 +234,14 @@ class MemoryFailureTest : public testing::Test {
   int64_t total_aborted_ = 0;
 };
 
+class HeldText : public EventListener {
+ public:
+  void OnEvent(const Event& event) override {
+    if (event.name == "disk_full") text = event.text;
+  }
+  std::string text;
+};
+
 TEST_F(MemoryFailureTest, DurableAppendIsRefusedOrGoesOn) {
   ExpectNothingWorseThanACrash(
       "durable append", OpenIt, [](MemoryFailureTest& test) { return test.Append(100); },
@@ -252,6 +265,34 @@ TEST_F(MemoryFailureTest, AppendsThroughSegmentsAreNothingWorseThanACrash) {
         return status;
       },
       Whose::kAll);
+}
+
+// A buffer as large as a record is what may really be missing.
+TEST_F(MemoryFailureTest, WriterHoldsARecordForWhichThereIsNoMemory) {
+  is_caller = true;
+  options_.segment_bytes = options_.initial_segment_bytes = 4 << 20;
+  const auto held = std::make_shared<HeldText>();
+  options_.event_listener = held;
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(log_->Append("small", {.durability = Durability::kWritten}).ok());
+  most_bytes.store(100'000, std::memory_order_relaxed);  // relaxed: see MayAllocate()
+  const absl::StatusOr<Ticket> large = log_->AppendAsync(std::string(500'000, 'l'));
+  ASSERT_TRUE(large.ok()) << large.status();
+  while (!log_->stats().disk_full) std::this_thread::yield();
+  // What came before it is not held up for that.
+  EXPECT_TRUE(log_->WaitDurable(1, absl::Seconds(30)).ok());
+  EXPECT_FALSE(large->Done());
+  most_bytes.store(SIZE_MAX, std::memory_order_relaxed);
+  EXPECT_EQ(large->Wait(absl::Seconds(30)).value_or(0), 2u);
+  EXPECT_TRUE(log_->Close().ok());
+  log_ = nullptr;
+  EXPECT_TRUE(
+      absl::StrContains(held->text, "find memory for 500000 bytes more of 00000000000000000001"))
+      << held->text;
+  EXPECT_TRUE(absl::StrContains(held->text, "free memory")) << held->text;
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(log_->last_durable(), 2u);
+  EXPECT_EQ(log_->recovery().outcome, RecoveryReport::Outcome::kClean);
 }
 
 TEST_F(MemoryFailureTest, FlushIsNothingWorseThanACrash) {
