@@ -52,7 +52,7 @@ PowerCuts::PowerCuts(const Options& options, const CutPlan& plan, ImageSet* imag
 Outcome PowerCuts::Run(const Workload& workload, SimOptions sim,
                        std::function<bool(const FileCall&)> pretend) {
   sim.seed = plan_.seed;
-  if (!sim.powersafe_overwrite) oracle_.AllowHarmBeside(sim.sector_bytes);
+  AllowHarm(sim, &oracle_);
   SimFileSystem disk(sim);
   SimLog log(disk, options_, oracle_);
   disk.SetHook([&](const FileCall& call) {
@@ -78,6 +78,12 @@ Outcome PowerCuts::RunLast(const Workload& workload, const Workload& last, SimOp
   disk.SetHook(nullptr);
   DrawImages(disk, FileCall{});
   return outcome_;
+}
+
+// On a disk that may harm what stands beside a write.
+void PowerCuts::AllowHarm(const SimOptions& sim, CrashOracle* oracle) const {
+  if (sim.powersafe_overwrite || plan_.spares_neighbours) return;
+  oracle->AllowHarmBeside(sim.sector_bytes);
 }
 
 void PowerCuts::DrawImages(const SimFileSystem& disk, const FileCall& call) {
@@ -183,9 +189,7 @@ void PowerCuts::JudgeAppended(SimFileSystem& image, const CrashOracle::Recovered
   promise.Acknowledged(promise.last());
   promise.Accepted(promise.last() + 1, {UnsyncedProbe("probe")});
   promise.TrimRequested(shown.first);
-  if (!image.Script().options.powersafe_overwrite) {
-    promise.AllowHarmBeside(image.Script().options.sector_bytes);
-  }
+  AllowHarm(image.Script().options, &promise);
   const FileCall none;
   for (uint64_t i = 0; i < 3; ++i) {
     const ImageId id = Mixed(plan_.seed + outcome_.checks, i) & ~kSubsetImage;

@@ -37,6 +37,8 @@ struct CutPlan {
   uint64_t append_every = 8;
   // Below the first level of nesting one call in so many is a place to cut.
   uint64_t deep_calls_one_in = 8;
+  // On disks that may harm what stands beside a write, that has to survive, too.
+  bool spares_neighbours = false;
 };
 
 struct Outcome {
@@ -82,6 +84,7 @@ class PowerCuts {
     const char* how;
   };
 
+  void AllowHarm(const SimOptions& sim, CrashOracle* oracle) const;
   void DrawImages(const SimFileSystem& disk, const FileCall& call);
   // Returns whether the image, at this promise, is new.
   bool Show(const SimFileSystem& disk, const Place& place);

@@ -26,8 +26,10 @@ constexpr uint64_t kGroupFrameBytes = FrameBytes(kGroupBodyBytes);
 
 }  // namespace
 
-SegmentWriter::SegmentWriter(PreparedSegment prepared, const SegmentHeader& header)
+SegmentWriter::SegmentWriter(PreparedSegment prepared, const SegmentHeader& header,
+                             WriteEnd write_end)
     : header_(header),
+      write_end_(write_end),
       name_(SegmentName(header.number)),
       segment_seed_(SegmentSeed(header.log_id, header.number, header.incarnation)),
       body_seed_(BodySeed(header.log_id)),
@@ -179,7 +181,7 @@ absl::Status SegmentWriter::Finish(SequenceNumber next, const GroupBody& group) 
   char body[kFooterBodyBytes];
   EncodeFooterBody(footer, body);
   AddControl(FrameType::kFooter, next, kFooterBodyBytes, body);
-  absl::Status status = Write();
+  absl::Status status = WriteOut();
   if (!status.ok()) return status;
   // The footer is found at the end of the file. A cut that fails costs the next
   // open a scan, no more.
@@ -204,7 +206,18 @@ absl::Status SegmentWriter::GiveUp(absl::Status status) {
   return status_;
 }
 
+// Where there is no room for padding nothing follows but the footer, which pads by itself.
+void SegmentWriter::PadWrite() {
+  if (write_end_ == WriteEnd::kFrame || gathered_bytes_ == 0) return;
+  PadToBlock(next_, 0, Room::kWithinCapacity);
+}
+
 absl::Status SegmentWriter::Write() {
+  PadWrite();
+  return WriteOut();
+}
+
+absl::Status SegmentWriter::WriteOut() {
   if (!status_.ok()) return status_;
   if (header_written_) return WriteGathered({});
   std::vector<char> blocks(kFramesOffset);
@@ -227,6 +240,7 @@ absl::Status SegmentWriter::Write() {
 absl::Status SegmentWriter::WriteAheadOfHeader() {
   if (!status_.ok()) return status_;
   WAL_CHECK(!header_written_);
+  PadWrite();
   return WriteGathered({});
 }
 

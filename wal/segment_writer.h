@@ -42,9 +42,16 @@ struct PendingFrame {
 // Not thread-safe.
 class SegmentWriter {
  public:
+  // Where a write ends.
+  enum class WriteEnd : uint8_t {
+    kFrame,
+    kBlock,  // padded, so that no later write changes a block of it
+  };
+
   // Begins `header`'s segment in the file of `prepared`. The header itself goes
   // out with the first Write.
-  SegmentWriter(PreparedSegment prepared, const SegmentHeader& header);
+  SegmentWriter(PreparedSegment prepared, const SegmentHeader& header,
+                WriteEnd write_end = WriteEnd::kFrame);
 
   // True if a frame with such a body fits, with the group header it may need.
   bool Fits(uint64_t body_bytes) const;
@@ -147,6 +154,8 @@ class SegmentWriter {
   void RetainFrom(uint64_t offset);
   void ReleaseChunksBefore(uint64_t offset);
   void AppendGathered(std::vector<std::string_view>* pieces) const;
+  absl::Status WriteOut();
+  void PadWrite();
   absl::Status WriteGathered(std::string_view header);
   absl::Status WriteViews(uint64_t offset);
   absl::Status GiveUp(absl::Status status);
@@ -154,6 +163,7 @@ class SegmentWriter {
   void AddControl(FrameType type, SequenceNumber next, uint32_t body_bytes, const char* body);
 
   const SegmentHeader header_;
+  const WriteEnd write_end_;
   const std::string name_;
   const uint64_t segment_seed_;
   const uint64_t body_seed_;

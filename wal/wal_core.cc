@@ -60,7 +60,9 @@ absl::Status WalCore::BeginSegment(const SegmentStart& start, uint64_t file_byte
     header.epoch_bases.Push(start.epoch, start.predecessor.last_sequence);
   }
   factory_->NoteInUse(header.number);
-  active_ = std::make_unique<SegmentWriter>(std::move(*prepared), header);
+  const auto write_end =
+      options_.pad_to_sector ? SegmentWriter::WriteEnd::kBlock : SegmentWriter::WriteEnd::kFrame;
+  active_ = std::make_unique<SegmentWriter>(std::move(*prepared), header, write_end);
   active_node_ =
       std::make_shared<SegmentNode>(header.number, header.incarnation, start.first_sequence);
   segment_groups_ = 0;

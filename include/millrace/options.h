@@ -103,6 +103,12 @@ struct Options {
   // where durable appends are rare.
   uint64_t unsynced_bytes = uint64_t{256} << 20;
 
+  // Each write ends at a 4 KiB boundary, padded, so that none changes a sector that holds older
+  // records. For disks that may harm the rest of a sector when power fails during a write to it:
+  // without this, records that share a sector with a later write can then be lost, and are named.
+  // Costs 2 KiB of disk a write on average.
+  bool pad_to_sector = false;
+
   // When nothing has been appended for this long, the writer notes on disk that
   // the last records are durable, so that a later damage to them is told from a
   // torn write. One small write and sync per idle period. 1 ms or more.

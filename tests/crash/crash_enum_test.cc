@@ -5,6 +5,7 @@
 // Method: eight workloads times 24 kinds of disks; see power_cuts.h.
 // MILLRACE_CRASH_MINUTES=n: fresh seeds for so long.
 
+#include <cstdio>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -52,7 +53,36 @@ TEST(CrashEnumTest, EveryWorkloadOnEveryDiskLosesNothingAcknowledged) {
   EXPECT_GT(outcome.damage.overtaken_entry, 0u);
 }
 
+// Where a power cut harms the rest of a sector, too: nothing, if every write has its own.
+TEST(CrashEnumTest, PaddedWritesLoseNothingBesideThem) {
+  Options options = SmallSegments();
+  options.pad_to_sector = true;
+  Outcome sum;
+  for (const CrashDisk& disk : CrashDisks()) {
+    if (disk.options.powersafe_overwrite) continue;
+    for (const CrashWorkload& workload : CrashWorkloads()) {
+      const CutPlan plan{.seed = Seed(), .budget = 150, .spares_neighbours = true};
+      const Outcome one = PowerCuts(options, plan).Run(workload.run, disk.options);
+      EXPECT_EQ(one.violations, 0u)
+          << workload.name << " on " << disk.name << ": " << one.first_violation;
+      sum += one;
+    }
+  }
+  std::printf("%s\n", sum.Line("crash_enum_padded", Seed()).c_str());
+  EXPECT_GT(sum.damage.neighbour_garbage, 0u);
+}
+
 // The harness must notice what it is there to notice, on each workload.
+
+TEST(CrashEnumTest, NoticesHarmBesideWritesThatAreNotPadded) {
+  uint64_t lost = 0;
+  for (const CrashDisk& disk : CrashDisks()) {
+    if (disk.options.powersafe_overwrite) continue;
+    const CutPlan plan{.seed = Seed(), .budget = 150, .spares_neighbours = true};
+    lost += PowerCuts(SmallSegments(), plan).Run(CrashWorkloads()[0].run, disk.options).lost_acked;
+  }
+  EXPECT_GT(lost, 0u);
+}
 
 TEST(CrashEnumTest, NoticesASkippedDataSyncInEveryWorkload) {
   for (const CrashWorkload& workload : CrashWorkloads()) {
