@@ -42,6 +42,13 @@ SECONDS = 120
 EQUIVALENT = {
     ("wal/recovery_judge.cc", "swap_constant", "Behind behind = Behind::kNothing;"):
         "where it is not set, the numbers are up to the mark, for which it does not count",
+    ("wal/recovery_judge.cc", "swap_constant", "fate = {Place::kTrimmed, Holds::kNothingNeeded};"):
+        "for what is trimmed the table looks at nothing else",
+    ("wal/recovery_chain.cc", "compare", "body.last_sequence > inventory_.HighestIn(*link->file)) {"):
+        "a file so full of the smallest records has no room for its footer",
+    ("wal/recovery_chain.cc", "swap_constant",
+     "if (file.kind == Kind::kActive) request.first = file.header.first_sequence;"):
+        "only whether frames stand in a loose segment is asked, not which",
 }
 
 ENUMERATOR = re.compile(r"\b(\w+)::(k[A-Z]\w*)\b")

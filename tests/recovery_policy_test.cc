@@ -172,6 +172,10 @@ TEST_F(RecoveryPolicyTest, ANewerVersionIsRefusedBeforeAnythingIsTouched) {
   later.Frame(static_cast<FrameType>(8), 0, 0, "of a newer version");
   Put(later);
   EXPECT_TRUE(absl::IsUnimplemented(RecoverStatus()));
+
+  // Nor where the log does not go through that segment any more.
+  Put(Segment(4, 2, segments[1].AsPredecessor()));
+  EXPECT_TRUE(absl::IsUnimplemented(RecoverStatus()));
 }
 
 TEST_F(RecoveryPolicyTest, ReadOnlyMakesNoCallThatChangesOrSyncs) {

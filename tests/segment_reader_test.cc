@@ -270,6 +270,16 @@ TEST_F(SegmentReaderTest, HighestBoundsWhatIsTaken) {
   EXPECT_EQ(step.offset, segment.FrameBegin(4));
 }
 
+TEST_F(SegmentReaderTest, NumberTooHighForTheBytesBetweenIsNotTaken) {
+  SegmentBuilder segment = FiveRecords();
+  segment.SkipTo(2000).Record("too far");
+  std::string bytes = segment.Bytes();
+  bytes[segment.FrameBegin(5) + 40] ^= 1;
+  Read(bytes);
+  EXPECT_EQ(Walk(), "1234");
+  EXPECT_GE(reader_->bytes_read(), bytes.size() - kFramesOffset);
+}
+
 TEST_F(SegmentReaderTest, FollowsAGrowingFileWithoutReadingPastTheLimit) {
   const SegmentBuilder segment = FiveRecords();
   std::string bytes = segment.Bytes();
