@@ -196,8 +196,11 @@ def build_tests(build, jobs):
     suites = [("quick_tests", ["tests/%s_test.cc" % name for name in TESTS]),
               ("slow_tests", ["tests/%s_test.cc" % name for name in SLOW_TESTS] + SLOW_HELPERS)]
     sources = library + [source for _, suite in suites for source in suite]
+    headers = [path for top in ["wal", "queue", "include", "tests"]
+               for path in glob.glob(os.path.join(ROOT, top, "**", "*.h"), recursive=True)]
+    newest_header = max(map(os.path.getmtime, headers))
     stale = [(s, object_of(build, s)) for s in sources if not os.path.exists(object_of(build, s))
-             or os.path.getmtime(object_of(build, s)) < os.path.getmtime(os.path.join(ROOT, s))]
+             or os.path.getmtime(object_of(build, s)) < max(newest_header, os.path.getmtime(os.path.join(ROOT, s)))]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for (source, _), (good, errors) in zip(stale, pool.map(lambda s: compile_to(*s), stale)):
             if not good:
