@@ -20,6 +20,7 @@ constexpr int kWaiters = 32;
 constexpr int kRounds = kUnderSanitizer ? 200 : 5000;
 
 TEST(WakeThreadTest, WakesEveryWaiterOfEveryRound) {
+  CompletionGates gates;
   std::vector<std::unique_ptr<Completion>> completions;
   for (int i = 0; i < kWaiters; ++i) completions.push_back(std::make_unique<Completion>());
   std::atomic<int> ready{0};
@@ -29,7 +30,7 @@ TEST(WakeThreadTest, WakesEveryWaiterOfEveryRound) {
   for (int i = 0; i < kWaiters; ++i) {
     waiters.emplace_back([&, i] {
       for (int r = 1; r <= kRounds; ++r) {
-        completions[i]->Begin();
+        completions[i]->Begin(&gates);
         ++ready;
         ready.notify_one();
         if (completions[i]->Await() != static_cast<SequenceNumber>(r * kWaiters + i)) ++wrong;
@@ -37,12 +38,13 @@ TEST(WakeThreadTest, WakesEveryWaiterOfEveryRound) {
       }
     });
   }
-  WakeThread wake;
+  WakeThread wake(&gates);
   uint64_t inline_rounds = 0;
   std::vector<WakeThread::Finished> finished;
   for (int r = 1; r <= kRounds; ++r) {
     for (int seen = ready; seen < kWaiters; seen = ready) ready.wait(seen);
     ready = 0;
+    gates.BeginGroup();
     for (int i = 0; i < kWaiters; ++i) {
       finished.push_back({completions[i].get(), static_cast<SequenceNumber>(r * kWaiters + i)});
     }
@@ -64,10 +66,11 @@ TEST(WakeThreadTest, WakesEveryWaiterOfEveryRound) {
 
 TEST(WakeThreadTest, StopFinishesWhatWasTaken) {
   for (int r = 0; r < 200; ++r) {
+    CompletionGates gates;
     Completion completion;
-    completion.Begin();
+    completion.Begin(&gates);
     std::vector<WakeThread::Finished> finished = {{&completion, 7}};
-    WakeThread wake;
+    WakeThread wake(&gates);
     ASSERT_TRUE(wake.Take(&finished));
     wake.Stop();
     EXPECT_EQ(completion.Await(), 7u);
@@ -75,7 +78,8 @@ TEST(WakeThreadTest, StopFinishesWhatWasTaken) {
 }
 
 TEST(WakeThreadTest, StopWithoutUseDoesNothing) {
-  WakeThread wake;
+  CompletionGates gates;
+  WakeThread wake(&gates);
   wake.Stop();
 }
 

@@ -35,6 +35,7 @@ Committer::Committer(Parts parts, const Options& options, absl::Status closed)
       options_(options),
       closed_(std::move(closed)),
       releaser_(parts_.queue),
+      wake_thread_(parts_.gates),
       lagging_(options.lagging_cursor_bytes) {
   WAL_CHECK(absl::IsCancelled(closed_));
 }
@@ -52,6 +53,7 @@ void Committer::Run() {
     drained_.clear();
     finished_ = 0;
     parts_.stats->pending_age().DrainBegins(SteadyNow());
+    parts_.gates->BeginGroup();
     parts_.queue->Drain(&drained_);
     RunCommands();
     if (failed_) {
@@ -138,6 +140,7 @@ bool Committer::WriteGathered(size_t end) {
       Finish(append);
     }
   }
+  OpenGates();
   if (end < drained_.size()) releaser_.Flush();
   return true;
 }
@@ -192,9 +195,13 @@ void Committer::Sync(SyncReason reason) {
 // With many to wake, the next group begins meanwhile.
 void Committer::WakeDurable() {
   if (durable_.size() >= kManyWaiters && wake_thread_.Take(&durable_)) return;
-  for (const WakeThread::Finished& f : durable_) f.Tell();
+  for (const WakeThread::Finished& f : durable_) gates_ |= f.Tell();
   durable_.clear();
+  OpenGates();
 }
+
+// Wakes those who were told.
+void Committer::OpenGates() { parts_.gates->Open(std::exchange(gates_, 0)); }
 
 // Before anybody hears how it ended.
 void Committer::Count(const PendingAppend& append) {
@@ -220,7 +227,7 @@ void Committer::Finish(PendingAppend* append) {
     case PendingAppend::Answer::kThread: {
       Completion* completion = append->completion;
       releaser_.Add(append);
-      completion->Finish(sequence);
+      gates_ |= completion->Set(sequence);
       break;
     }
     case PendingAppend::Answer::kTicket: {
@@ -243,6 +250,7 @@ void Committer::Finish(PendingAppend* append) {
 }
 
 void Committer::FinishGroup() {
+  OpenGates();
   releaser_.Flush();
   if (newest_callback_ != nullptr) {
     parts_.callbacks->Push(oldest_callback_, newest_callback_);

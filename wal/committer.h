@@ -20,6 +20,7 @@
 #include "wal/append_queue.h"
 #include "wal/callback_thread.h"
 #include "wal/completion.h"
+#include "wal/completion_gates.h"
 #include "wal/core_meter.h"
 #include "wal/cursor_registry.h"
 #include "wal/lagging_cursor_watch.h"
@@ -65,6 +66,7 @@ class Committer {
     StatsRecorder* stats;
     LogEvents* events;
     CoreMeter* meter;
+    CompletionGates* gates;
     absl::AnyInvocable<AdmissionCounts() const> admissions;
     std::string log = {};             // its directory, for errors
     TrimHolds* trim_holds = nullptr;  // null: there are none
@@ -120,6 +122,7 @@ class Committer {
   void Count(const PendingAppend& append);
   void Finish(PendingAppend* append);
   void WakeDurable();
+  void OpenGates();
   void FinishGroup();
   void Fail(absl::Status status);
   void FailUnfinished();
@@ -144,6 +147,7 @@ class Committer {
   AppendReleaser releaser_;
   std::vector<WakeThread::Finished> durable_;  // threads to be told that theirs is
   WakeThread wake_thread_;
+  CompletionGates::Mask gates_ = 0;  // to be opened for those who are told
   CallbackAppend* oldest_callback_ = nullptr;
   CallbackAppend* newest_callback_ = nullptr;
   bool failed_ = false;

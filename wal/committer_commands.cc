@@ -16,7 +16,7 @@ namespace millrace {
 
 absl::Status Committer::TrimBefore(SequenceNumber first_to_keep, TrimMode mode) {
   Command command{first_to_keep, mode, absl::OkStatus(), {}};
-  command.completion.Begin();
+  command.completion.Begin(parts_.gates);
   {
     MutexLock lock(&mu_);
     if (ended_) return parts_.watermark->status();
@@ -109,6 +109,7 @@ bool Committer::Truncate(size_t i) {
   command->sequence = kDoneWithoutNumber;
   finished_ = i + 1;
   Finish(command);
+  OpenGates();
   return true;
 }
 

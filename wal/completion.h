@@ -5,23 +5,23 @@
 #include <cstdint>
 
 #include "millrace/sequence.h"
-#include "queue/atomics.h"
+#include "wal/completion_gates.h"
 
 namespace millrace {
 
 // How one thread waits for one result of the writer thread.
 //
-//   completion.Begin();
+//   completion.Begin(&gates);
 //   ... hand it over ...
 //   SequenceNumber s = completion.Await();
 //
-// Reused for one call after another. Its memory outlives the writer thread's
-// last Finish(): that may still name its address, to the kernel only, after
-// Await() has returned.
+// Reused for one call after another.
 class Completion {
  public:
-  // Makes it ready for one round. The hand-over publishes it.
-  void Begin() {
+  // Makes it ready for one round. The hand-over publishes it. `gates` outlives the writer.
+  void Begin(CompletionGates* gates) {
+    gates_ = gates;
+    gate_ = gates->current();
     // relaxed: no other thread looks until the hand-over.
     word_.store(kPending, std::memory_order_relaxed);
   }
@@ -34,16 +34,23 @@ class Completion {
     // relaxed, both: announces a sleeper in the word itself; the result is acquired below.
     word_.compare_exchange_strong(seen, kAsleep, std::memory_order_relaxed,
                                   std::memory_order_relaxed);
-    while (!Finished()) StdAtomics::Wait(word_, kAsleep, kNoDeadline);
+    gates_->Await(gate_, [this] { return Finished(); });
     return result_;
   }
 
-  // Ends the round. After this the waiter may be gone.
-  void Finish(SequenceNumber result) {
+  // Ends the round, and tells which gate must be opened for the waiter: none if it is awake.
+  // After this it may be gone.
+  [[nodiscard]] CompletionGates::Mask Set(SequenceNumber result) {
+    const CompletionGates::Mask gate = CompletionGates::Mask{1} << gate_;
     result_ = result;
     // release: publishes the result and all that the writer did before; pairs with acquire in
     // Finished().
-    if (word_.exchange(kDone, std::memory_order_release) == kAsleep) StdAtomics::WakeOne(word_);
+    return word_.exchange(kDone, std::memory_order_release) == kAsleep ? gate : 0;
+  }
+  // Set(), and opens that gate.
+  void Finish(SequenceNumber result) {
+    CompletionGates* const gates = gates_;
+    gates->Open(Set(result));
   }
 
  private:
@@ -57,7 +64,9 @@ class Completion {
   }
 
   std::atomic<uint32_t> word_{kDone};
+  uint32_t gate_ = 0;
   SequenceNumber result_ = kNoSequence;
+  CompletionGates* gates_ = nullptr;
 };
 
 }  // namespace millrace

@@ -295,7 +295,7 @@ PendingAppend* LogCore::ComposeCallback(const Request& request, void* memory) {
 }
 
 // The record or batch, complete, in the slot's memory; null if there is none.
-PendingAppend* LogCore::Compose(ProducerSlot& slot, const Request& request, uint64_t bytes) const {
+PendingAppend* LogCore::Compose(ProducerSlot& slot, const Request& request, uint64_t bytes) {
   MemoryChunk* chunk = nullptr;
   void* memory = slot.memory.Allocate(bytes, &chunk);
   if (memory == nullptr) return nullptr;
@@ -306,7 +306,7 @@ PendingAppend* LogCore::Compose(ProducerSlot& slot, const Request& request, uint
     append = new (memory) PendingAppend;
     append->answer = request.answer;
     if (request.answer == Answer::kThread) {
-      slot.completion.Begin();
+      slot.completion.Begin(&gates_);
       append->completion = &slot.completion;
     } else if (request.answer == Answer::kTicket) {
       append->ticket = request.cell;

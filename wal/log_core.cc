@@ -144,6 +144,7 @@ absl::Status LogCore::Start(FileSystem& file_system) {
                             &stats_,
                             &events_,
                             &meter_,
+                            &gates_,
                             [this] { return CountAdmissions(); },
                             directory_,
                             &trim_holds_};

@@ -23,6 +23,7 @@
 #include "wal/callback_thread.h"
 #include "wal/committer.h"
 #include "wal/completion.h"
+#include "wal/completion_gates.h"
 #include "wal/core_meter.h"
 #include "wal/cursor_events.h"
 #include "wal/cursor_registry.h"
@@ -165,7 +166,7 @@ class LogCore {
   absl::Status DiskFull() const;
   absl::Status TooLarge(const AppendContent& content) const;
   absl::Status BadBatch(const AppendContent& content) const;
-  PendingAppend* Compose(ProducerSlot& slot, const Request& request, uint64_t bytes) const;
+  PendingAppend* Compose(ProducerSlot& slot, const Request& request, uint64_t bytes);
   static PendingAppend* ComposeCallback(const Request& request, void* memory);
   absl::StatusOr<Intake> SubmitDropped(ProducerSlot& slot, const Request& request);
   absl::StatusOr<SequenceNumber> AppendAndWait(ProducerSlot& slot, const AppendContent& content,
@@ -199,6 +200,7 @@ class LogCore {
   CursorRegistry cursors_;
   ChunkPool chunks_;
   AppendQueue queue_;
+  CompletionGates gates_;
   SlotPool<ProducerSlot> slots_;
   TrimHolds trim_holds_;
   TicketPool tickets_;

@@ -90,7 +90,7 @@ absl::Status LogCore::TruncateAfter(ProducerSlot& slot, SequenceNumber last_to_k
   command.answer = PendingAppend::Answer::kThread;
   command.completion = &slot.completion;
   command.last_to_keep = last_to_keep;
-  slot.completion.Begin();
+  slot.completion.Begin(&gates_);
   if (!queue_.Enqueue(slot.lane, &command)) {
     queue_.ReturnMarkers(1);
     return out_of_memory_;

@@ -14,12 +14,10 @@ constexpr uint32_t Word(State state) {
 
 }  // namespace
 
-void WakeThread::Finished::Tell() const {
-  if (ticket != nullptr) {
-    ticket->Finish(sequence);
-  } else {
-    completion->Finish(sequence);
-  }
+CompletionGates::Mask WakeThread::Finished::Tell() const {
+  if (ticket == nullptr) return completion->Set(sequence);
+  ticket->Finish(sequence);
+  return 0;
 }
 
 bool WakeThread::EnsureStarted() {
@@ -65,7 +63,9 @@ void WakeThread::Run() {
       StdAtomics::Wait(state_, seen, kNoDeadline);
       continue;
     }
-    for (const Finished& f : finished_) f.Tell();
+    CompletionGates::Mask gates = 0;
+    for (const Finished& f : finished_) gates |= f.Tell();
+    gates_->Open(gates);
     finished_.clear();
     // release: gives finished_ back; pairs with acquire in Take() and Stop().
     state_.store(Word(State::kIdle), std::memory_order_release);

@@ -9,6 +9,7 @@
 #include "millrace/sequence.h"
 #include "queue/cache_line.h"
 #include "wal/completion.h"
+#include "wal/completion_gates.h"
 #include "wal/thread.h"
 #include "wal/ticket_cell.h"
 
@@ -26,10 +27,12 @@ class WakeThread {
     SequenceNumber sequence;
     TicketCell* ticket = nullptr;
 
-    void Tell() const;
+    // Which gate is to be opened then.
+    [[nodiscard]] CompletionGates::Mask Tell() const;
   };
 
-  WakeThread() = default;
+  // `gates` outlives it.
+  explicit WakeThread(CompletionGates* gates) : gates_(gates) {}
   WakeThread(const WakeThread&) = delete;
   WakeThread& operator=(const WakeThread&) = delete;
   // Must have been stopped.
@@ -53,6 +56,7 @@ class WakeThread {
   bool EnsureStarted();
   void Run();
 
+  CompletionGates* const gates_;
   Thread thread_;
   bool refused_ = false;  // no thread could be made
 

@@ -1,0 +1,71 @@
+#ifndef MILLRACE_WAL_COMPLETION_GATES_H_
+#define MILLRACE_WAL_COMPLETION_GATES_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "queue/atomics.h"
+#include "queue/cache_line.h"
+
+namespace millrace {
+
+// The words on which threads sleep until their appends are done. Those that begin to wait
+// while the same group is gathered share one, so that a single system call wakes them all: one
+// for each thread cost as much as the sync that they had waited for.
+//
+// Thread-safe.
+class CompletionGates {
+ public:
+  // A group is finished while the next one or two gather; with more gates than that nobody is
+  // woken for the sake of others.
+  static constexpr uint32_t kGates = 4;
+  using Mask = uint32_t;  // bit i: gate i
+
+  // Before which gate who begins to wait now does so.
+  uint32_t current() const {
+    // relaxed: any gate will do; which one it is goes to the writer with the append.
+    return group_.load(std::memory_order_relaxed) % kGates;
+  }
+
+  // The next group begins to gather. One thread only, the writer.
+  void BeginGroup() {
+    // relaxed: as in current().
+    group_.store(group_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  // Waits before `gate` until `done`, which some thread brings about before it opens the gate.
+  template <class Done>
+  void Await(uint32_t gate, Done done) {
+    std::atomic<uint32_t>& round = gates_[gate].round;
+    while (true) {
+      // acquire: if the gate was opened, shows what had been done before; pairs with release in
+      // Open(). If it is opened only after this, the word differs when the kernel compares it.
+      const uint32_t seen = round.load(std::memory_order_acquire);
+      if (done()) return;
+      StdAtomics::Wait(round, seen, kNoDeadline);
+    }
+  }
+
+  void Open(Mask mask) {
+    for (uint32_t gate = 0; mask != 0; ++gate, mask >>= 1) {
+      if ((mask & 1) == 0) continue;
+      // release: publishes what was done before; pairs with acquire in Await().
+      gates_[gate].round.fetch_add(1, std::memory_order_release);
+      StdAtomics::WakeAll(gates_[gate].round);
+    }
+  }
+
+ private:
+  struct alignas(kCacheLineBytes) Gate {
+    std::atomic<uint32_t> round{0};
+  };
+
+  // Written by the writer once a group.
+  alignas(kCacheLineBytes) std::atomic<uint32_t> group_{0};
+  std::array<Gate, kGates> gates_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_WAL_COMPLETION_GATES_H_
