@@ -15,7 +15,6 @@
 #include "fuzz/mutator.h"
 #include "fuzz/seal.h"
 #include "tests/independent_reader.h"
-#include "tests/segment_builder.h"
 #include "wal/check.h"
 #include "wal/cursor_file.h"
 
@@ -92,7 +91,9 @@ void CheckFiles(const independent::Files& files) {
   SimFileSystem disk{SimOptions{}};
   std::unique_ptr<Directory> directory;
   WAL_CHECK(disk.OpenDirectory(kDirectory, DirectoryMode::kCreate, &directory) == 0);
-  for (const auto& [name, bytes] : files) WriteFile(*directory, name, bytes);
+  for (const auto& [name, bytes] : files) {
+    disk.WriteFileBytes(std::string(kDirectory) + "/" + name, bytes);
+  }
   const uint64_t hash = disk.Hash();
   CheckRead(*directory, files);
   WAL_CHECK(disk.Hash() == hash);
