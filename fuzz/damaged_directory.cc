@@ -123,6 +123,12 @@ void Forge(FuzzInput& input, Files& files) {
 // Sizes beyond what is read at once are rare: each costs as much as many inputs.
 uint64_t FewOrMany(uint64_t size) { return size % 16 == 0 ? size : size % 3000; }
 
+// Anywhere, or among the frames of a segment, of which most is header.
+uint64_t Place(uint64_t number, uint64_t size) {
+  if (number < 0x8000 || size <= kFramesOffset) return number % size;
+  return kFramesOffset + number % (size - kFramesOffset);
+}
+
 // Applies one edit. True if it was honest damage, which forges nothing.
 bool Edit(FuzzInput& input, Files& files) {
   const uint64_t kind = input.Number(1) % 8;
@@ -131,13 +137,15 @@ bool Edit(FuzzInput& input, Files& files) {
     return false;
   }
   std::string& bytes = files[FileName(input.Number(1))];
-  const uint64_t offset = bytes.empty() ? 0 : input.Number(2) % bytes.size();
+  const uint64_t offset = bytes.empty() ? 0 : Place(input.Number(2), bytes.size());
   switch (kind) {
     case 0:
       if (!bytes.empty()) bytes[offset] ^= static_cast<char>(1 << input.Number(1) % 8);
       break;
     case 1: {
-      const std::string over = input.Bytes(input.Number(1));
+      // What it says, or sectors that came back as zeros.
+      const uint64_t size = input.Number(1);
+      const std::string over = size < 128 ? input.Bytes(size) : std::string(8 * (size - 127), '\0');
       if (!bytes.empty()) bytes.replace(offset, over.size(), over);
       break;
     }
