@@ -5,8 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -15,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "fuzz/choice.h"
 #include "fuzz/damaged_directory.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/fuzzed_cursors.h"
-#include "fuzz/mutator.h"
 #include "millrace/testing/sim_file_system.h"
 #include "tests/segment_builder.h"
 #include "wal/check.h"
@@ -200,36 +198,14 @@ void AppendAndReopen(SimFileSystem& disk, const RecoveryPolicy policy) {
   WAL_CHECK(content.records.at(expected - 2) == "one more");
 }
 
-// Which of the dear checks an input gets: its bytes say, so that they are always the same. It gets
-// all of them where a corpus is replayed, and with MILLRACE_ALL_CHECKS=1 in the environment.
-class Choice {
- public:
-  explicit Choice(std::string_view input)
-      : all_(LLVMFuzzerMutate == nullptr || AskedForAll()),
-        random_(std::hash<std::string_view>()(input)) {}
-
-  bool OneIn(uint64_t n) { return Below(n) == 0 || all_; }
-  std::vector<RecoveryPolicy> Policies() {
-    using enum RecoveryPolicy;
-    const RecoveryPolicy policies[] = {kSalvage, kStrict, kStopAtFirstLoss};
-    const uint64_t one = Below(std::size(policies));
-    if (all_) return {std::begin(policies), std::end(policies)};
-    return {policies[one]};
-  }
-
- private:
-  uint64_t Below(uint64_t n) {
-    random_ = random_ * 6364136223846793005 + 1442695040888963407;
-    return (random_ >> 33) % n;
-  }
-  static bool AskedForAll() {
-    static const bool asked = std::getenv("MILLRACE_ALL_CHECKS") != nullptr;
-    return asked;
-  }
-
-  const bool all_;
-  uint64_t random_;
-};
+// All of them, or one.
+std::vector<RecoveryPolicy> Policies(Choice& choice) {
+  using enum RecoveryPolicy;
+  const RecoveryPolicy policies[] = {kSalvage, kStrict, kStopAtFirstLoss};
+  const uint64_t one = choice.Below(std::size(policies));
+  if (choice.all()) return {std::begin(policies), std::end(policies)};
+  return {policies[one]};
+}
 
 // What recovery does with one policy, and what can be done with the log then.
 void RecoverWith(SimFileSystem& disk, RecoveryPolicy policy, bool honest, Choice& choice) {
@@ -254,7 +230,10 @@ void RecoverEverything(const DamagedDirectory& damaged, Choice choice) {
     disk.WriteFileBytes(std::string(kDirectory) + "/" + name, bytes);
   }
 
-  if (choice.OneIn(8)) OpenCursors(*disk.Clone(), kDirectory, DamagedLogId());
+  if (choice.OneIn(8)) {
+    const CursorPlaces places = Committed(*directory, DamagedLogId());
+    OpenCursors(*disk.Clone(), kDirectory, DamagedLogId(), places);
+  }
   const uint64_t before = disk.Hash();
   const Result all = RecoverOn(disk, {.scan = Scan::kAll});
   WAL_CHECK(disk.Hash() == before);
@@ -269,7 +248,7 @@ void RecoverEverything(const DamagedDirectory& damaged, Choice choice) {
     WAL_CHECK(all.log.status() == read_only.log.status());
   }
   if (choice.OneIn(2)) {
-    for (const RecoveryPolicy policy : choice.Policies()) {
+    for (const RecoveryPolicy policy : Policies(choice)) {
       RecoverWith(disk, policy, damaged.honest, choice);
     }
   }
