@@ -34,8 +34,11 @@ inline void ForgeCursor(const LogId& log_id, uint64_t field, uint64_t value, std
   EncodeCursorSlot(cursor, 1, slot);
 }
 
-inline std::map<std::string, SequenceNumber> Committed(Directory& directory, const LogId& log_id) {
-  std::map<std::string, SequenceNumber> committed;
+// How far each cursor of the log has come.
+using CursorPlaces = std::map<std::string, SequenceNumber>;
+
+inline CursorPlaces Committed(Directory& directory, const LogId& log_id) {
+  CursorPlaces committed;
   const auto cursors = ReadCursors(directory);
   WAL_CHECK(cursors.ok());
   for (const StoredCursor& cursor : *cursors) {
@@ -44,11 +47,11 @@ inline std::map<std::string, SequenceNumber> Committed(Directory& directory, con
   return committed;
 }
 
-// Moving checkpoints home moves no cursor, and leaves nothing to move.
-inline void OpenCursors(SimFileSystem& disk, const char* path, const LogId& log_id) {
+// Moving checkpoints home moves no cursor away from `before`, and leaves nothing to move.
+inline void OpenCursors(SimFileSystem& disk, const char* path, const LogId& log_id,
+                        const CursorPlaces& before) {
   std::unique_ptr<Directory> directory;
   WAL_CHECK(disk.OpenDirectory(path, DirectoryMode::kMustExist, &directory) == 0);
-  const auto before = Committed(*directory, log_id);
   const auto opened = SharedCheckpoints::Open(disk, *directory, log_id);
   WAL_CHECK(opened.ok());
   WAL_CHECK(Committed(*directory, log_id) == before);

@@ -1,12 +1,11 @@
 // Damages a valid log as the input says, or puts anything in its place, and
 // recovers. It must not crash, hang or change anything it may not change; find the
 // same twice; invent nothing; and, looking at all of it, name every record that it
-// cannot return and no other.
+// cannot return and no other. What is dear to check is checked for some inputs.
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -14,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "fuzz/choice.h"
+#include "fuzz/damaged_directory.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/fuzzed_cursors.h"
 #include "millrace/testing/sim_file_system.h"
@@ -23,168 +24,12 @@
 #include "wal/segment_name.h"
 #include "wal/segment_reader.h"
 #include "wal/segment_supply.h"
-#include "wal/stored_cursor.h"
-#include "wal/superblock.h"
 #include "wal/wal_core.h"
 
 namespace millrace {
 namespace {
 
 constexpr char kDirectory[] = "log";
-constexpr int kSegments = 3;
-constexpr int kRecords = 4;  // in each
-
-LogId FuzzLogId() {
-  LogId id;
-  id.fill('d');
-  return id;
-}
-
-std::string Payload(SequenceNumber s) {
-  return "payload of " + std::to_string(s) + " " + std::string(s * 7, 'p');
-}
-
-using Files = std::map<std::string, std::string>;
-
-SegmentHeader Header(uint64_t number, const Predecessor& predecessor) {
-  SegmentHeader header;
-  header.log_id = FuzzLogId();
-  header.number = number;
-  header.incarnation = 70 + number;
-  header.first_sequence = predecessor.last_sequence + 1;
-  header.mark = predecessor.last_sequence;
-  header.capacity = kFramesOffset + 16384;
-  header.predecessor = predecessor;
-  return header;
-}
-
-Superblock BaseSuperblock() {
-  Superblock superblock;
-  superblock.log_id = FuzzLogId();
-  superblock.generation = 2;
-  superblock.mark = kSegments * kRecords;
-  superblock.highest_segment = 8;
-  return superblock;
-}
-
-std::string SuperblockFileBytes(const Superblock& superblock) {
-  std::string bytes(2 * kBlockBytes, '\0');
-  EncodeSuperblock(superblock, 0, std::span<char, kSlotBytes>(bytes.data(), kSlotBytes));
-  return bytes;
-}
-
-// Twelve records in three segments, the last closed in order or torn.
-Files ValidLog(bool closed) {
-  Files files;
-  Predecessor predecessor;
-  for (uint64_t number = 1; number <= kSegments; ++number) {
-    SegmentBuilder segment(Header(number, predecessor));
-    segment.Group(predecessor.last_sequence);
-    for (int i = 0; i < kRecords; ++i) segment.Record(Payload(segment.next()));
-    predecessor = segment.AsPredecessor();
-    if (number == kSegments && closed) segment.Footer();
-    if (number == kSegments && !closed) segment.IdleMark();
-    files[SegmentName(number)] = segment.Bytes();
-  }
-  files[std::string(kSuperblockName)] = SuperblockFileBytes(BaseSuperblock());
-  return files;
-}
-
-std::string FileName(uint64_t which) {
-  if (which % 16 == 15) return std::string(kSharedCheckpointsName);
-  switch (which % 8) {
-    case 6:
-      return std::string(kSuperblockName);
-    case 7:
-      return "c.cursor";
-    default:
-      return SegmentName(which % 8 + 1);
-  }
-}
-
-// Sets one field of a header or superblock, with checksums that hold.
-void Forge(FuzzInput& input, Files& files) {
-  const std::string name = FileName(input.Number(1));
-  const uint64_t field = input.Number(1) % 11;
-  // No log begins so many epochs that they would run out.
-  const uint64_t value = input.Number(8) >> (field == 1 || field == 2 ? 1 : 0);
-  if (name == kSuperblockName) {
-    Superblock superblock = BaseSuperblock();
-    uint64_t* const fields[] = {&superblock.generation,      &superblock.epoch,
-                                &superblock.epoch_base,      &superblock.first_retained,
-                                &superblock.highest_segment, &superblock.mark};
-    *fields[field % 6] = value;
-    files[name] = SuperblockFileBytes(superblock);
-    return;
-  }
-  if (name == kSharedCheckpointsName || name == "c.cursor") {
-    ForgeCursor(FuzzLogId(), field, value, files[name]);
-    return;
-  }
-  std::string& bytes = files[name];
-  if (bytes.size() < kFramesOffset) return;
-  SegmentHeader header;
-  const std::span<const char, kSegmentHeaderBytes> first(bytes.data(), kSegmentHeaderBytes);
-  if (DecodeSegmentHeader(first, 0, &header) != HeaderStatus::kValid) return;
-  Predecessor& p = header.predecessor;
-  uint64_t* const fields[] = {&header.number,
-                              &header.incarnation,
-                              &header.epoch,
-                              &header.first_sequence,
-                              &header.mark,
-                              &header.first_retained,
-                              &header.capacity,
-                              &p.number,
-                              &p.incarnation,
-                              &p.last_sequence,
-                              &p.cut};
-  *fields[field] = value;
-  for (int copy = 0; copy < 2; ++copy) {
-    EncodeSegmentHeader(header, copy,
-                        std::span<char, kSegmentHeaderBytes>(bytes.data() + copy * kBlockBytes,
-                                                             kSegmentHeaderBytes));
-  }
-}
-
-// Applies one edit. True if it was honest damage, which forges nothing.
-bool Edit(FuzzInput& input, Files& files) {
-  const uint64_t kind = input.Number(1) % 8;
-  if (kind == 7) {
-    Forge(input, files);
-    return false;
-  }
-  std::string& bytes = files[FileName(input.Number(1))];
-  const uint64_t offset = bytes.empty() ? 0 : input.Number(2) % bytes.size();
-  switch (kind) {
-    case 0:
-      if (!bytes.empty()) bytes[offset] ^= static_cast<char>(1 << input.Number(1) % 8);
-      break;
-    case 1: {
-      const std::string over = input.Bytes(input.Number(1));
-      if (!bytes.empty()) bytes.replace(offset, over.size(), over);
-      break;
-    }
-    case 2:
-      bytes.resize(offset);
-      break;
-    case 3:
-      bytes.append(input.Number(2), static_cast<char>(input.Number(1)));
-      break;
-    case 4:
-      files.erase(FileName(input.Number(1)));
-      break;
-    case 5: {
-      const std::string copy = bytes;
-      files[FileName(input.Number(1))] = copy;
-      break;
-    }
-    case 6:
-      bytes.replace(offset, std::min<uint64_t>(bytes.size() - offset, input.Number(2)),
-                    input.Number(2) % 20'000, '\0');
-      break;
-  }
-  return true;
-}
 
 // Every record of the chain that can be read, and the ranges that cannot.
 struct Content {
@@ -244,7 +89,7 @@ Result RecoverOn(SimFileSystem& disk, const RecoveryOptions& options) {
 void CheckContent(SimFileSystem& disk, const Result& result) {
   const Content content = ReadChain(disk, *result.log);
   for (const auto& [sequence, payload] : content.records) {
-    WAL_CHECK(payload == Payload(sequence));  // nothing is invented
+    WAL_CHECK(payload == DamagedPayload(sequence));  // nothing is invented
     WAL_CHECK(!content.lost.contains(sequence));
     WAL_CHECK(sequence < result.log->next_sequence);
   }
@@ -353,48 +198,69 @@ void AppendAndReopen(SimFileSystem& disk, const RecoveryPolicy policy) {
   WAL_CHECK(content.records.at(expected - 2) == "one more");
 }
 
-void RecoverEverything(const Files& files, bool honest) {
-  SimFileSystem disk{SimOptions{}};
-  std::unique_ptr<Directory> directory;
-  WAL_CHECK(disk.OpenDirectory(kDirectory, DirectoryMode::kCreate, &directory) == 0);
-  for (const auto& [name, bytes] : files) WriteFile(*directory, name, bytes);
+// All of them, or one.
+std::vector<RecoveryPolicy> Policies(Choice& choice) {
+  using enum RecoveryPolicy;
+  const RecoveryPolicy policies[] = {kSalvage, kStrict, kStopAtFirstLoss};
+  const uint64_t one = choice.Below(std::size(policies));
+  if (choice.all()) return {std::begin(policies), std::end(policies)};
+  return {policies[one]};
+}
 
-  OpenCursors(*disk.Clone(), kDirectory, FuzzLogId());
+// What recovery does with one policy, and what can be done with the log then.
+void RecoverWith(SimFileSystem& disk, RecoveryPolicy policy, bool honest, Choice& choice) {
   const uint64_t before = disk.Hash();
-  const uint64_t mutations = disk.MutatingCalls();
-  const Result read_only = RecoverOn(disk, {.access = Access::kReadOnly, .scan = Scan::kAll});
-  WAL_CHECK(disk.MutatingCalls() == mutations);
-  const Result all = RecoverOn(disk, {.scan = Scan::kAll});
-  WAL_CHECK(all.log.status() == read_only.log.status());
-  if (all.log.ok()) CheckFiles(*all.log);
-  if (all.log.ok() && honest) CheckContent(disk, all);
-  WAL_CHECK(all.log.ok() || !honest);
-
-  for (const RecoveryPolicy policy :
-       {RecoveryPolicy::kSalvage, RecoveryPolicy::kStrict, RecoveryPolicy::kStopAtFirstLoss}) {
-    const Result first = RecoverOn(disk, {.policy = policy});
+  const Result first = RecoverOn(disk, {.policy = policy});
+  if (first.log.ok()) CheckFiles(*first.log);
+  if (choice.OneIn(4)) {
     const Result second = RecoverOn(disk, {.policy = policy});
     WAL_CHECK(first.log.status() == second.log.status());
     WAL_CHECK(first.report.ToString() == second.report.ToString());
-    if (first.log.ok()) CheckFiles(*first.log);
-    WAL_CHECK(disk.Hash() == before);
-    if (honest) GoOn(*disk.Clone(), policy);
-    AppendAndReopen(*disk.Clone(), policy);
+  }
+  WAL_CHECK(disk.Hash() == before);
+  if (choice.OneIn(8) && honest) GoOn(*disk.Clone(), policy);
+  if (choice.OneIn(16)) AppendAndReopen(*disk.Clone(), policy);
+}
+
+void RecoverEverything(const DamagedDirectory& damaged, Choice choice) {
+  SimFileSystem disk{SimOptions{}};
+  std::unique_ptr<Directory> directory;
+  WAL_CHECK(disk.OpenDirectory(kDirectory, DirectoryMode::kCreate, &directory) == 0);
+  for (const auto& [name, bytes] : damaged.files) {
+    disk.WriteFileBytes(std::string(kDirectory) + "/" + name, bytes);
+  }
+
+  if (choice.OneIn(8)) {
+    const CursorPlaces places = Committed(*directory, DamagedLogId());
+    OpenCursors(*disk.Clone(), kDirectory, DamagedLogId(), places);
+  }
+  const uint64_t before = disk.Hash();
+  const Result all = RecoverOn(disk, {.scan = Scan::kAll});
+  WAL_CHECK(disk.Hash() == before);
+  if (all.log.ok()) CheckFiles(*all.log);
+  if (all.log.ok() && damaged.honest) CheckContent(disk, all);
+  WAL_CHECK(all.log.ok() || !damaged.honest);
+
+  if (choice.OneIn(2)) {
+    const uint64_t mutations = disk.MutatingCalls();
+    const Result read_only = RecoverOn(disk, {.access = Access::kReadOnly, .scan = Scan::kAll});
+    WAL_CHECK(disk.MutatingCalls() == mutations);
+    WAL_CHECK(all.log.status() == read_only.log.status());
+  }
+  if (choice.OneIn(2)) {
+    for (const RecoveryPolicy policy : Policies(choice)) {
+      RecoverWith(disk, policy, damaged.honest, choice);
+    }
   }
 }
 
 }  // namespace
 }  // namespace millrace
 
-// The first byte says how the log ended; edits follow.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  millrace::FuzzInput input(data + 1, size - 1);
-  millrace::Files files = millrace::ValidLog(data[0] % 2 == 0);
-  bool honest = true;
-  for (int edits = 0; edits < 32 && !input.empty(); ++edits) {
-    if (!millrace::Edit(input, files)) honest = false;
-  }
-  millrace::RecoverEverything(files, honest);
+  millrace::FuzzInput input(data, size);
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  millrace::RecoverEverything(millrace::DamageLog(input), millrace::Choice(bytes));
   return 0;
 }

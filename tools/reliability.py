@@ -27,7 +27,9 @@ ZEROS = {
 }
 # A run that takes longer hangs; none is meant to take more than a minute or two.
 HANG_SECONDS = 1800
-FUZZ_RUN_SECONDS = 60
+# A fuzzer's run, which begins with the kept corpus again: so long in a short campaign and in a long one.
+LEAST_FUZZ_SECONDS = 60
+MOST_FUZZ_SECONDS = 600
 SECONDS_BETWEEN_PROGRESS = 60  # where it is no terminal
 
 Target = collections.namedtuple("Target", "name label weight arguments environment states")
@@ -39,13 +41,20 @@ def test(label, weight, name=None, arguments=(), environment=None, states=0):
     return Target(name, label, weight, list(arguments), environment or {}, states)
 
 
-def fuzzer(name, weight, runs):
-    """A libFuzzer target: one run is so many inputs, from its corpus, or as many as fit into its time."""
-    bounds = ["-runs=%d" % runs, "-max_total_time=%d" % FUZZ_RUN_SECONDS]
-    return Target(name, "//fuzz:" + name, weight, bounds, {}, 0)
+# What fuzz/campaign has found to cost more than it gives.  Leaks are looked for at the end of each run.
+FUZZ_OPTIONS = ["-print_final_stats=1", "-timeout=60", "-rss_limit_mb=512", "-malloc_limit_mb=64",
+                "-detect_leaks=0", "-use_value_profile=0", "-reload=0"]
+FUZZ_SANITIZER_OPTIONS = "malloc_context_size=2:quarantine_size_mb=8"  # no leak is seen with fewer than 2
 
 
-# One run of each is some 10 to 60 seconds, so that all get their share of a short campaign too.
+def fuzzer(name, weight, most_bytes=4096, entropic=0):
+    """A libFuzzer target: one run is as many inputs as fit into its time, from its corpus on."""
+    arguments = ["-max_len=%d" % most_bytes, "-entropic=%d" % entropic]
+    return Target(name, "//fuzz:" + name, weight, arguments, {}, 0)
+
+
+# One run of each is some 10 to 60 seconds, so that all get their share of a short campaign too; of fuzzers
+# more in a long one.
 TARGETS = [
     test("//tests:crash_test", 2),
     test("//tests:crash_truncate_test", 1),
@@ -59,14 +68,14 @@ TARGETS = [
     test("//tests/damage:corruption_matrix_test", 2),
     test("//tests:log_model_test", 2, environment={"MILLRACE_OPERATIONS": "200000"}, states=200000,
          arguments=["--gtest_filter=-ModelFindsFault/*"]),
-    fuzzer("segment_reader_fuzzer", 1, 200000),
-    fuzzer("open_directory_fuzzer", 2, 3000),
-    fuzzer("log_model_fuzzer", 2, 3000),
-    fuzzer("frame_fuzzer", 1, 500000),
-    fuzzer("slot_fuzzer", 1, 500000),
-    fuzzer("cursor_files_fuzzer", 1, 50000),
-    fuzzer("damage_fuzzer", 2, 3000),
-    fuzzer("embed_fuzzer", 1, 3000),
+    fuzzer("segment_reader_fuzzer", 1),
+    fuzzer("open_directory_fuzzer", 2),
+    fuzzer("log_model_fuzzer", 2, most_bytes=8192),
+    fuzzer("frame_fuzzer", 1, entropic=1),
+    fuzzer("slot_fuzzer", 1, entropic=1),
+    fuzzer("cursor_files_fuzzer", 1),
+    fuzzer("damage_fuzzer", 2),
+    fuzzer("embed_fuzzer", 1),
 ]
 
 
@@ -155,17 +164,26 @@ class Campaign:
             # New inputs go to the first directory, which is thrown away.
             corpus = os.path.join(scratch, "corpus")
             os.mkdir(corpus)
-            words += ["-seed=%d" % (seed % 2**31 + 1), "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=2048",
-                      "-artifact_prefix=%s/%s-" % (self.output, target.name), corpus]
+            words += FUZZ_OPTIONS + ["-seed=%d" % (seed % 2**31 + 1), "-max_total_time=%d" % self.fuzz_seconds(),
+                                     "-dict=%s" % os.path.abspath("fuzz/millrace.dict"),
+                                     "-artifact_prefix=%s/%s-" % (self.output, target.name), corpus]
             kept = os.path.abspath(os.path.join("fuzz", "corpus", target.name))
             if os.path.isdir(kept):
                 words.append(kept)
         return words
 
+    def fuzz_seconds(self):
+        share = (self.end - self.begin) / len(self.targets) / 4
+        wanted = min(max(share, LEAST_FUZZ_SECONDS), MOST_FUZZ_SECONDS)
+        return max(1, round(min(wanted, self.end - time.monotonic())))
+
     def run(self, target, seed):
         with tempfile.TemporaryDirectory(prefix="millrace_reliability.") as scratch:
             words = self.command(target, seed, scratch)
             ours = dict(target.environment, MILLRACE_SEED=str(seed))
+            if is_fuzzer(target):
+                ours["ASAN_OPTIONS"] = ":".join(
+                    filter(None, [FUZZ_SANITIZER_OPTIONS, os.environ.get("ASAN_OPTIONS", "")]))
             environment = dict(os.environ, TEST_TMPDIR=scratch, **ours)
             begin = time.monotonic()
             hung = False
@@ -295,12 +313,12 @@ def commit():
     return (name.stdout.strip() or "?") + ("+" if changed.stdout.strip() else "")
 
 
-def row(target_name, seed, sums):
+def row(target_name, commit_name, seed, sums):
     result = " ".join("%s=%d" % (zero, sums.zeros[zero]) for zero in ZEROS)
     if sums.failed:
         result += " failed_runs=%d" % sums.failed
     return "| %s | %s | %s | %d | %d | %d | %s |" % (
-        datetime.date.today().isoformat(), commit(), target_name, seed, sums.states, sums.acked, result)
+        datetime.date.today().isoformat(), commit_name, target_name, seed, sums.states, sums.acked, result)
 
 
 def parse_arguments(words):
@@ -349,6 +367,7 @@ def main():
             print("%s: skipped: there is no %s in this tree" % (target.name, target.label), file=sys.stderr)
     if not present:
         sys.exit("tools/reliability: no target is left")
+    built_from = commit()  # later there may be another
     campaign = Campaign(options, present, programs)
     print("seed %d, %d targets, %g minutes, %d at once" % (options.seed, len(present), options.minutes, options.jobs),
           file=sys.stderr)
@@ -362,7 +381,7 @@ def main():
             continue
         total.add(sums)
         print(sums.line(target.name, options.seed))
-        rows.append(row(target.name, options.seed, sums))
+        rows.append(row(target.name, built_from, options.seed, sums))
     print("%s runs=%d" % (total.line("all", options.seed), total.runs))
     if options.record:
         record(os.path.join("tests", "RELIABILITY.md"), rows)

@@ -53,7 +53,8 @@ uint64_t FrameSeed(uint64_t segment_seed, uint64_t offset) {
 }
 
 bool AllZero(std::span<const char> bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 // Checksum, magic, version and feature bits stand at the same place in every

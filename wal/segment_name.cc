@@ -13,10 +13,11 @@ constexpr std::string_view kSuffix = ".seg";
 std::string SegmentName(uint64_t number) {
   WAL_CHECK(number != 0);
   WAL_CHECK_LE(number, kMaxSegmentNumber);
-  std::string name(kDigits, '0');
+  std::string name(kDigits + kSuffix.size(), '0');  // takes memory once
   for (size_t i = kDigits; number != 0; number /= 10)
     name[--i] = static_cast<char>('0' + number % 10);
-  return name.append(kSuffix);
+  name.replace(kDigits, kSuffix.size(), kSuffix);
+  return name;
 }
 
 std::optional<uint64_t> ParseSegmentName(std::string_view name) {

@@ -19,7 +19,20 @@ namespace {
 // the report must not take more memory than the log.
 constexpr size_t kMaxHoles = size_t{1} << 16;
 
-constexpr size_t kReadBytes = size_t{1} << 20;
+constexpr size_t kMostReadBytes = size_t{1} << 20;
+
+// How far a file of which nothing is known is looked through.
+uint64_t ScanEnd(File& file) {
+  FileInfo info;
+  if (file.Stat(&info) < 0) return kMaxScanBytes;
+  return std::min(info.size, kMaxScanBytes);
+}
+
+// How much of it is read at once: a small file needs little memory.
+size_t ReadBytes(uint64_t end) {
+  constexpr uint64_t kLeastReadBytes = 4096;
+  return std::clamp<uint64_t>(end, kLeastReadBytes, kMostReadBytes);
+}
 
 void AddMark(const GroupBody& group, SegmentScan* scan) {
   scan->first_retained = std::max(scan->first_retained, group.first_retained);
@@ -177,27 +190,31 @@ std::optional<ClosingFooter> ReadClosingFooter(File& file, const LogId& log_id, 
 }
 
 std::optional<GroupBody> FindIdentity(File& file, const LogId& log_id, uint64_t number) {
-  const std::unique_ptr<char[]> buffer(new char[kReadBytes]);
+  const uint64_t end = ScanEnd(file);
+  const size_t read_bytes = ReadBytes(end);
+  const std::unique_ptr<char[]> buffer(new char[read_bytes]);
   uint64_t offset = kFramesOffset;
-  while (offset < kMaxScanBytes) {
-    const IoResult got = ReadFully(file, offset, {buffer.get(), kReadBytes});
+  while (offset < end) {
+    const IoResult got = ReadFully(file, offset, {buffer.get(), read_bytes});
     if (got == 0) return std::nullopt;
     if (got > 0) {
       const std::span<const char> bytes(buffer.get(), static_cast<size_t>(got));
       if (auto group = FindMark(bytes, offset, log_id, number); group.has_value()) return group;
-      if (bytes.size() < kReadBytes) return std::nullopt;
+      if (bytes.size() < read_bytes) return std::nullopt;
     }
     // What straddles two reads stands at the beginning of the second. A part that
     // cannot be read is passed over.
-    offset += kReadBytes - RoundUp(kLargestMarkBytes, kAlignment);
+    offset += read_bytes - RoundUp(kLargestMarkBytes, kAlignment);
   }
   return std::nullopt;
 }
 
 bool HoldsAnything(File& file) {
-  const std::unique_ptr<char[]> buffer(new char[kReadBytes]);
-  for (uint64_t offset = kFramesOffset; offset < kMaxScanBytes;) {
-    const IoResult got = ReadFully(file, offset, {buffer.get(), kReadBytes});
+  const uint64_t end = ScanEnd(file);
+  const size_t read_bytes = ReadBytes(end);
+  const std::unique_ptr<char[]> buffer(new char[read_bytes]);
+  for (uint64_t offset = kFramesOffset; offset < end;) {
+    const IoResult got = ReadFully(file, offset, {buffer.get(), read_bytes});
     if (got < 0) return true;
     if (got == 0) return false;
     const char* data = buffer.get();
