@@ -26,7 +26,8 @@ constexpr uint64_t kCalls = 20'000;
 constexpr uint64_t kMostBytes = uint64_t{64} << 20;  // of one size
 constexpr uint64_t kBurstRecords = 512;
 constexpr uint64_t kBurstBytes = uint64_t{2} << 20;  // an eighth of the queue
-constexpr size_t kRingBytes = size_t{16} << 20;      // as large as the queue
+constexpr size_t kWarmUpBytes = 1024;
+constexpr size_t kRingBytes = size_t{16} << 20;  // as large as the queue
 
 enum class Call : uint8_t { kAppend, kAppendAsync };
 
@@ -47,25 +48,23 @@ absl::Status WaitWritten(const Log& log, SequenceNumber last) {
 }
 
 // Appends `calls` records of `bytes` each, of which the first quarter is not counted.
-absl::Status TimeCalls(Call call, uint64_t calls, size_t bytes, Log* log,
+absl::Status TimeCalls(Call call, uint64_t calls, size_t bytes, const Log& log, Producer* producer,
                        LatencyHistogram* latency) {
-  absl::StatusOr<std::unique_ptr<Producer>> producer = log->NewProducer();
-  if (!producer.ok()) return producer.status();
   const TickClock clock;
   const std::string payload(bytes, 'p');
   const uint64_t burst = std::min(kBurstRecords, kBurstBytes / bytes);
-  SequenceNumber last = log->last_written();
+  SequenceNumber last = log.last_written();
   for (uint64_t i = 0; i < calls; ++i) {
     const uint64_t start = TickClock::Now();
-    absl::Status status = AppendOnce(call, **producer, payload);
+    absl::Status status = AppendOnce(call, *producer, payload);
     const uint64_t end = TickClock::Now();
     if (!status.ok()) return status;
     if (i >= calls / 4) latency->Record(clock.Nanoseconds(start, end));
     ++last;
     if (i % burst != burst - 1) continue;
-    if (status = WaitWritten(*log, last); !status.ok()) return status;
+    if (status = WaitWritten(log, last); !status.ok()) return status;
   }
-  return WaitWritten(*log, last);
+  return WaitWritten(log, last);
 }
 
 // Copies payloads to one place after the other, of as much memory as the queue has, and hashes
@@ -90,13 +89,21 @@ LatencyHistogram TimeCopyAndHash(uint64_t calls, size_t bytes, char* ring) {
 absl::StatusOr<Figures> MeasureCalls(Call call, const Bench& bench, const std::string& directory) {
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory + "/log");
   if (!log.ok()) return log.status();
+  absl::StatusOr<std::unique_ptr<Producer>> producer = (*log)->NewProducer();
+  if (!producer.ok()) return producer.status();
   const Block ring = MakeBlock(kRingBytes);
   Figures figures;
+  // Memory that is touched for the first time costs a page fault: as much as there may be of it is
+  // used before.
+  LatencyHistogram unused;
+  absl::Status warmed = TimeCalls(call, bench.Scaled(2 * kRingBytes / kWarmUpBytes), kWarmUpBytes,
+                                  **log, producer->get(), &unused);
+  if (!warmed.ok()) return warmed;
   double smallest = 0, worst = 0;
   for (const size_t bytes : kSizes) {
     const uint64_t calls = std::min(bench.Scaled(kCalls), kMostBytes / bytes);
     LatencyHistogram latency;
-    absl::Status status = TimeCalls(call, calls, bytes, log->get(), &latency);
+    absl::Status status = TimeCalls(call, calls, bytes, **log, producer->get(), &latency);
     if (!status.ok()) return status;
     const LatencyHistogram copy = TimeCopyAndHash(calls, bytes, ring.get());
     figures.AddLatency(absl::StrCat("call_", bytes), latency);
@@ -107,6 +114,7 @@ absl::StatusOr<Figures> MeasureCalls(Call call, const Bench& bench, const std::s
     worst = std::max(worst, due > 0 ? p50 / due : 0);
   }
   figures.values["worst_over_copy"] = worst;
+  producer->reset();
   if (absl::Status status = (*log)->Close(); !status.ok()) return status;
   return figures;
 }

@@ -216,7 +216,7 @@ int Compare(const Mode& mode, const std::string& directory) {
   for (const Goal& goal : goals) verdicts.push_back(Judge(goal, results, strictness));
   std::fputs((MeasurementTable(probes, results) + "\n").c_str(), stdout);
   if (!sweeps.empty()) std::fputs((MeasurementTable(sweeps, results) + "\n").c_str(), stdout);
-  std::fputs(GoalTable(goals, verdicts).c_str(), stdout);
+  if (!goals.empty()) std::fputs(GoalTable(goals, verdicts).c_str(), stdout);
   if (const std::string path = absl::GetFlag(FLAGS_json); !path.empty()) {
     const nlohmann::ordered_json document = {
         {"machine", machine},

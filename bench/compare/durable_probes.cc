@@ -57,8 +57,7 @@ void AddPeers(const std::string& group, const std::string& name, const RunLoad& 
 
 void AddDurableProbes(Probes* probes) {
   for (const int producers : {64, 8, 1}) {
-    const std::string group =
-        absl::StrCat("durable, ", producers, producers == 1 ? " producer" : " producers");
+    const std::string group = "durable, " + Counted(producers, "producer");
     const std::string name = absl::StrCat("durable", producers);
     AddPeers(group, name, Closed(producers), probes);
     probes->push_back(DiskqueueProbe(group, name + ".diskqueue", {.producers = producers}));

@@ -125,8 +125,7 @@ void AddThroughput(std::vector<Goal>* goals) {
   for (const int producers : {1, 2, 4, 8, 16, 32}) {
     const std::string name = absl::StrCat("queue", producers);
     goals->push_back({"causal queue alone",
-                      absl::StrCat("items/s, times bare moodycamel's, ", producers,
-                                   producers == 1 ? " producer" : " producers"),
+                      "items/s, times bare moodycamel's, " + Counted(producers, "producer"),
                       {name + ".causal", kRate},
                       {name + ".bare", kRate},
                       Sense::kAtLeast,
@@ -165,7 +164,7 @@ void AddReading(std::vector<Goal>* goals) {
                     Unit::kNanoseconds});
   for (const int readers : {1, 4}) {
     goals->push_back({tail,
-                      absl::StrCat("records/s with ", readers, " readers, times without"),
+                      "records/s with " + Counted(readers, "reader") + ", times without",
                       {absl::StrCat("readers", readers), kRate},
                       {"readers0", kRate},
                       Sense::kAtLeast,
@@ -258,7 +257,7 @@ const std::vector<double>* Find(const FigureName& name, const Results& results,
   }
   const auto figure = probe->second.values.find(name.figure);
   if (figure != probe->second.values.end() && !figure->second.empty()) return &figure->second;
-  *reason = "not to be had here";
+  *reason = "the system does not tell";
   return nullptr;
 }
 

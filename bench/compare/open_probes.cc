@@ -36,6 +36,11 @@ absl::Status CopyFiles(const std::string& from, const std::string& to) {
   return absl::UnavailableError("cannot copy " + from + ": " + error.message());
 }
 
+// Never more than asked for: the goal is about so many.
+uint64_t SegmentsOf(const Bench& bench, int segments) {
+  return std::min(bench.Scaled(static_cast<uint64_t>(segments)), static_cast<uint64_t>(segments));
+}
+
 // A log of `segments` segments, closed in order. One record fills a segment.
 absl::Status BuildSegments(const std::string& directory, uint64_t segments) {
   Options options;
@@ -80,7 +85,7 @@ absl::StatusOr<std::string> CrashedLog(const Bench& bench) {
 
 absl::StatusOr<Figures> MeasureClean(const Bench& bench, int segments,
                                      const std::string& directory) {
-  absl::StatusOr<std::string> clean = CleanLog(bench, bench.Scaled(segments));
+  absl::StatusOr<std::string> clean = CleanLog(bench, SegmentsOf(bench, segments));
   if (!clean.ok()) return clean.status();
   const std::string copy = directory + "/log";
   if (absl::Status status = CopyFiles(*clean, copy); !status.ok()) return status;
@@ -97,7 +102,7 @@ absl::StatusOr<Figures> MeasureClean(const Bench& bench, int segments,
 
 absl::StatusOr<Figures> MeasureTrim(const Bench& bench, int segments,
                                     const std::string& directory) {
-  absl::StatusOr<std::string> clean = CleanLog(bench, bench.Scaled(segments));
+  absl::StatusOr<std::string> clean = CleanLog(bench, SegmentsOf(bench, segments));
   if (!clean.ok()) return clean.status();
   const std::string copy = directory + "/log";
   if (absl::Status status = CopyFiles(*clean, copy); !status.ok()) return status;
@@ -152,7 +157,7 @@ absl::StatusOr<Figures> MeasureRawRead(const Bench& bench, const std::string& di
 
 Probe OpenCleanProbe(const std::string& group, const std::string& name, int segments) {
   Probe probe = {.group = group, .name = name};
-  probe.title = absl::StrCat(segments, segments == 1 ? " segment" : " segments");
+  probe.title = Counted(segments, "segment");
   probe.settings = "segments of 8 KiB, cached, closed in order";
   probe.run = [segments](const Bench& bench, const std::string& directory) {
     return MeasureClean(bench, segments, directory);

@@ -57,7 +57,7 @@ void Figures::AddLatency(const std::string& name, const LatencyHistogram& latenc
 void Figures::AddLoad(const LoadResult& load) {
   values["records_per_s"] = load.records_per_second;
   if (load.syncs_per_second) values["syncs_per_s"] = *load.syncs_per_second;
-  AddLatency("append", load.latency);
+  if (load.latency.count() > 0) AddLatency("append", load.latency);
 }
 
 absl::Status RunProbe(const Bench& bench, const Probe& probe, ProbeResult* result) {
@@ -80,6 +80,10 @@ absl::Status RunProbe(const Bench& bench, const Probe& probe, ProbeResult* resul
   for (const auto& [name, value] : figures->values) result->values[name].push_back(value);
   for (const auto& [name, latency] : figures->latencies) result->latencies[name].Merge(latency);
   return absl::OkStatus();
+}
+
+std::string Counted(int count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
 std::vector<const Probe*> OrderOfRound(const std::vector<Probe>& probes, int round) {

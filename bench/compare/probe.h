@@ -50,7 +50,7 @@ struct Figures {
 
   // Keeps `latency` as `name`, and its percentiles as <name>.p50 and so on, in ns.
   void AddLatency(const std::string& name, const LatencyHistogram& latency);
-  // records_per_s, syncs_per_s, and the latency as "append".
+  // records_per_s, syncs_per_s, and the latency as "append", what of it there is.
   void AddLoad(const LoadResult& load);
 };
 
@@ -78,6 +78,9 @@ using Results = std::map<std::string, ProbeResult>;  // by the name of the probe
 
 // Runs `probe` once and adds what it found.
 absl::Status RunProbe(const Bench& bench, const Probe& probe, ProbeResult* result);
+
+// "1 producer", "8 producers".
+std::string Counted(int count, const std::string& what);
 
 // The probes of one round, in its order.
 std::vector<const Probe*> OrderOfRound(const std::vector<Probe>& probes, int round);

@@ -27,6 +27,7 @@ void AddMemoryProbes(Probes* probes);      // memory_probes.cc
 
 // What the goals and the tables need.
 Probes GoalProbes();
+
 // The sweeps of the full run: sweep_probes.cc.
 Probes SweepProbes();
 

@@ -20,7 +20,7 @@
 namespace millrace {
 namespace {
 
-constexpr uint64_t kItems = 1 << 20;
+constexpr uint64_t kItems = 1 << 21;
 
 // How many of `items` are enqueued; fewer only if memory failed.
 using Produce = std::function<uint64_t(uint64_t items)>;
@@ -97,8 +97,7 @@ absl::StatusOr<double> RunCausal(int producers, uint64_t items) {
 
 Probe QueueProbe(const std::string& which, const std::string& title, int producers,
                  absl::StatusOr<double> (*run)(int, uint64_t)) {
-  Probe probe = {.group = absl::StrCat("queue alone, ", producers,
-                                       producers == 1 ? " producer" : " producers"),
+  Probe probe = {.group = "queue alone, " + Counted(producers, "producer"),
                  .name = absl::StrCat("queue", producers, ".", which),
                  .title = title};
   probe.settings = which == "bare" ? "one token for each producer; no order among producers"

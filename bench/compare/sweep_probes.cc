@@ -59,7 +59,7 @@ RunLoad Loop(int producers, size_t record_bytes, Durability durability) {
 
 void AddProducers(Probes* probes) {
   for (const int producers : {1, 2, 4, 8, 16, 32, 64, 128, 256}) {
-    const std::string group = absl::StrCat("sweep: durable, ", producers, " producers");
+    const std::string group = "sweep: durable, " + Counted(producers, "producer");
     for (const Who& who : kAll) {
       probes->push_back(ContestantProbe(
           group, Named("producers", who.name, static_cast<uint64_t>(producers)), who.title,
@@ -106,7 +106,7 @@ void AddDurabilities(Probes* probes) {
     for (const Durability durability :
          {Durability::kBuffered, Durability::kWritten, Durability::kDurable}) {
       probes->push_back(ContestantProbe(
-          absl::StrCat("sweep: ", producers, " producers, durability"),
+          "sweep: " + Counted(producers, "producer") + ", durability",
           Named(absl::StrCat("durability_", DurabilityName(durability)), "millrace",
                 static_cast<uint64_t>(producers)),
           DurabilityName(durability), [durability] { return NewMillrace(durability); },
@@ -176,7 +176,7 @@ void AddLogs(Probes* probes) {
   for (const int cursors : {1, 10, 100, 1000}) {
     Probe probe = {.group = "sweep: cursors, each commits and checkpoints",
                    .name = Named("cursors", "millrace", static_cast<uint64_t>(cursors)),
-                   .title = absl::StrCat(cursors, " cursors")};
+                   .title = Counted(cursors, "cursor")};
     probe.settings = "one after the other; a checkpoint is a sync";
     probe.run = [cursors](const Bench& bench, const std::string& directory) {
       return CommitAll(cursors, bench, directory);

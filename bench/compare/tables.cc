@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,7 +63,7 @@ std::string LeadText(const ProbeResult& result) {
 
 std::string ProbeLine(const Probe& probe, const ProbeResult& result) {
   if (!result.skipped.empty()) {
-    return absl::StrFormat("  %-36s skipped: %s\n", probe.title, result.skipped);
+    return absl::StrFormat("  %-38s skipped: %s\n", probe.title, result.skipped);
   }
   std::map<std::string, double> medians;
   for (const auto& [name, values] : result.values) medians[name] = MedianOf(values);
@@ -76,9 +77,25 @@ std::string ProbeLine(const Probe& probe, const ProbeResult& result) {
     }
     break;
   }
-  std::string line = absl::StrFormat("  %-36s %s%s", probe.title, LeadText(result), latency);
+  std::string line = absl::StrFormat("  %-38s %s%s", probe.title, LeadText(result), latency);
   line.erase(line.find_last_not_of(' ') + 1);
   return line + "\n";
+}
+
+// One line for each title, or for a group in which all have the same; what was told is not
+// repeated.
+std::string SettingsTable(const std::vector<Probe>& probes, const Results& results) {
+  std::map<std::string, std::set<std::string>> of_group;
+  for (const Probe& probe : probes) of_group[probe.group].insert(probe.settings);
+  std::string table;
+  std::set<std::pair<std::string, std::string>> told;
+  for (const Probe& probe : probes) {
+    if (results.count(probe.name) == 0 || probe.settings.empty()) continue;
+    const std::string& whose = of_group[probe.group].size() == 1 ? probe.group : probe.title;
+    if (!told.insert({whose, probe.settings}).second) continue;
+    absl::StrAppendFormat(&table, "  %-38s %s\n", whose, probe.settings);
+  }
+  return table;
 }
 
 const char* StateText(Verdict::State state) {
@@ -136,7 +153,7 @@ std::string FormatFigure(double value, Unit unit) {
 }
 
 std::string MeasurementTable(const std::vector<Probe>& probes, const Results& results) {
-  std::string table = absl::StrFormat("%-38s %11s %11s %11s %9s %9s %9s %9s\n", "What was measured",
+  std::string table = absl::StrFormat("%-40s %11s %11s %11s %9s %9s %9s %9s\n", "What was measured",
                                       "median", "low", "high", "p50", "p99", "p99.9", "p99.99");
   std::string group;
   for (const Probe& probe : probes) {
@@ -148,14 +165,7 @@ std::string MeasurementTable(const std::vector<Probe>& probes, const Results& re
     }
     absl::StrAppend(&table, ProbeLine(probe, result->second));
   }
-  absl::StrAppend(&table, "\nSettings\n");
-  std::map<std::string, std::string> told;  // by the title: several groups share them
-  for (const Probe& probe : probes) {
-    if (results.count(probe.name) == 0 || probe.settings.empty()) continue;
-    if (told[probe.title] == probe.settings) continue;
-    told[probe.title] = probe.settings;
-    absl::StrAppendFormat(&table, "  %-36s %s\n", probe.title, probe.settings);
-  }
+  absl::StrAppend(&table, "\nSettings\n", SettingsTable(probes, results));
   return table;
 }
 

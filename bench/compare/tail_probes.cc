@@ -112,7 +112,7 @@ absl::StatusOr<Figures> MeasureBeside(int readers_wanted, const Bench& bench,
 
 Probe ReadersProbe(const std::string& group, const std::string& name, int readers) {
   Probe probe = {.group = group, .name = name};
-  probe.title = absl::StrCat(readers, readers == 1 ? " reader" : " readers");
+  probe.title = Counted(readers, "reader");
   probe.settings = "8 durable producers, cursors that wait in Next; defaults";
   probe.run = [readers](const Bench& bench, const std::string& directory) {
     return MeasureBeside(readers, bench, directory);

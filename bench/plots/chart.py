@@ -48,6 +48,14 @@ def short(value, _=None):
     return "%.4g" % value
 
 
+def duration(value, _=None):
+    """800 ns, 12 us, 3 ms: of a value in us."""
+    for step, unit in ((1e6, "s"), (1e3, "ms"), (1, "us")):
+        if value >= step:
+            return "%.4g %s" % (value / step, unit)
+    return "%.4g ns" % (value * 1e3)
+
+
 def size(value, _=None):
     """16 B, 64 KiB, 1 MiB."""
     for step, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):

@@ -9,7 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from chart import COLOURS, MARKERS, NAMES, Chart, short, size  # noqa: E402
+from chart import COLOURS, MARKERS, NAMES, Chart, duration, short, size  # noqa: E402
 from data import Point, Run  # noqa: E402
 
 PRODUCERS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -82,7 +82,7 @@ def durable_producers(run):
 
 
 def latency_of(run, name, title):
-    chart = Chart(title, "percentile", "latency, us")
+    chart = Chart(title, "percentile", "latency")
     at = list(range(len(QUANTILES)))
     for who in NAMES:
         values = run.quantiles("%s.%s" % (name, who), "append", QUANTILES)
@@ -93,7 +93,7 @@ def latency_of(run, name, title):
     if raw:
         chart.axes.plot(at, raw, color="#555555", lw=1.1, ls="--", label="raw 4 KiB overwrite + fdatasync")
     chart.axes.set_xticks(at, ["p%g" % (100 * quantile) for quantile in QUANTILES])
-    return chart.logarithmic(y=True)
+    return chart.logarithmic(y=True, y_text=duration)
 
 
 def latency_closed(run):
@@ -106,11 +106,11 @@ def latency_open(run):
 
 def arrivals(run, quantile="p99"):
     chart = Chart("Durable appends at a fixed arrival rate, %s from arrival" % quantile, "records/s that arrive",
-                  "latency, us")
+                  "latency")
     all_lines(run, chart, "arrivals", "append." + quantile, 1e-3)
     raw = run.median("device.sync4k.overwriting", "write." + quantile)
     chart.raw(raw and raw / 1000, "raw 4 KiB overwrite + fdatasync, " + quantile)
-    return chart.logarithmic([1000, 2000, 5000, 10000, 20000, 40000, 80000, 160000], True)
+    return chart.logarithmic([1000, 2000, 5000, 10000, 20000, 40000, 80000, 160000], True, y_text=duration)
 
 
 def record_bytes(run):
@@ -147,13 +147,12 @@ def readers(run):
 
 
 def segments(run):
-    chart = Chart("Opening, and trimming all", "segments", "ms")
-    chart.line(run.sweep("open", "millrace", "open_ns", 1e-6), "open", COLOURS["millrace"])
-    chart.line(run.sweep("trim", "millrace", "trim_ns", 1e-6), "trim all but one", COLOURS["durable"], "s")
+    chart = Chart("Opening, and trimming all", "segments", "time")
+    chart.line(run.sweep("open", "millrace", "open_ns", 1e-3), "open", COLOURS["millrace"])
+    chart.line(run.sweep("trim", "millrace", "trim_ns", 1e-3), "trim all but one", COLOURS["durable"], "s")
     raw = run.median("device.sync4k.overwriting", "write.p50")
-    chart.raw(raw and raw / 1e6, "raw: one 4 KiB overwrite + fdatasync")
-    chart.logarithmic([1, 10, 100, 1000, 10000], True)
-    return chart
+    chart.raw(raw and raw / 1e3, "raw: one 4 KiB overwrite + fdatasync")
+    return chart.logarithmic([1, 10, 100, 1000, 10000], True, y_text=duration)
 
 
 def cursors(run):
