@@ -234,6 +234,14 @@ void AddUpkeep(std::vector<Goal>* goals) {
                     kMiB,
                     Unit::kBytes});
   goals->push_back({memory,
+                    "threads of an idle log, of the four documented",
+                    {"memory.idle", "threads"},
+                    {},
+                    Sense::kAtMost,
+                    4,
+                    4,
+                    Unit::kNumber});
+  goals->push_back({memory,
                     "64 producers, of queue + unsynced bytes + 2 MiB",
                     {"memory.busy", "memory_bytes"},
                     {"memory.busy", "bound_bytes"},

@@ -27,7 +27,8 @@ def all_lines(run, chart, what, name, scale=1.0, scale_x=False):
 
 def raw_overwrite(run, chart, times=1):
     value = run.median("device.sync4k.overwriting", "writes_per_s")
-    chart.raw(value and value * times, "raw: one 4 KiB overwrite + fdatasync for each")
+    whom = "each" if times == 1 else "%d records" % times
+    chart.raw(value and value * times, "raw: one 4 KiB overwrite + fdatasync for " + whom)
 
 
 def goals(run):
