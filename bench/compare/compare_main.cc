@@ -211,7 +211,8 @@ int Compare(const Mode& mode, const std::string& directory) {
       absl::GetFlag(FLAGS_loose) ? Strictness::kLoose : Strictness::kStrict;
   std::vector<Goal> goals = AllGoals();
   // With --only: of what was run.
-  std::erase_if(goals, [&](const Goal& goal) { return results.count(goal.ours.probe) == 0; });
+  std::erase_if(goals,
+                [&](const Goal& goal) { return results.count(std::string(goal.ours)) == 0; });
   std::vector<Verdict> verdicts;
   for (const Goal& goal : goals) verdicts.push_back(Judge(goal, results, strictness));
   std::fputs((MeasurementTable(probes, results) + "\n").c_str(), stdout);

@@ -2,268 +2,129 @@
 
 #include <iterator>
 
-#include "absl/strings/str_cat.h"
-
 namespace millrace {
 namespace {
 
-using Sense = Goal::Sense;
-
+constexpr auto kAtLeast = Goal::Sense::kAtLeast;
+constexpr auto kAtMost = Goal::Sense::kAtMost;
+constexpr Unit kNs = Unit::kNanoseconds;
+constexpr Unit kBytesPerS = Unit::kBytesPerSecond;
+constexpr Unit kTimes = Unit::kTimes;
+constexpr Unit kPlain = Unit::kNumber;
+constexpr Unit kSize = Unit::kBytes;
 constexpr double kMiB = 1 << 20;
 constexpr char kRate[] = "records_per_s";
+constexpr char kBytes[] = "bytes_per_s";
 
-void AddDurable(std::vector<Goal>* goals) {
-  const std::string at64 = "durable, 64 producers, closed loop";
-  const FigureName ours = {"durable64.millrace", kRate};
-  goals->push_back({at64,
-                    "records/s, times LevelDB's",
-                    ours,
-                    {"durable64.leveldb", kRate},
-                    Sense::kAtLeast,
-                    4,
-                    1.3});
-  goals->push_back({at64,
-                    "records/s, times go-diskqueue's",
-                    ours,
-                    {"durable64.diskqueue", kRate},
-                    Sense::kAtLeast,
-                    100,
-                    15});
-  goals->push_back({at64,
-                    "p50, times LevelDB's",
-                    {"durable64.millrace", "append.p50"},
-                    {"durable64.leveldb", "append.p50"},
-                    Sense::kAtMost,
-                    0.3,
-                    0.9,
-                    Unit::kNanoseconds});
-  goals->push_back({at64,
-                    "p99.9, times LevelDB's",
-                    {"durable64.millrace", "append.p99.9"},
-                    {"durable64.leveldb", "append.p99.9"},
-                    Sense::kAtMost,
-                    1,
-                    4,
-                    Unit::kNanoseconds});
-  goals->push_back({"durable, 8 producers",
-                    "records/s, times LevelDB's",
-                    {"durable8.millrace", kRate},
-                    {"durable8.leveldb", kRate},
-                    Sense::kAtLeast,
-                    2.5,
-                    1});
-  goals->push_back({"durable, 1 producer",
-                    "records/s, times the raw overwrite loop's",
-                    {"durable1.millrace", kRate},
-                    {"durable1.raw", kRate},
-                    Sense::kAtLeast,
-                    0.9,
-                    0.3});
-  goals->push_back({"durable, 1 producer",
-                    "records/s, times LevelDB's",
-                    {"durable1.millrace", kRate},
-                    {"durable1.leveldb", kRate},
-                    Sense::kAtLeast,
-                    1.5,
-                    0.6});
-}
+constexpr char kDurable64[] = "durable, 64 producers, closed loop";
+constexpr char kDurable1[] = "durable, 1 producer";
+constexpr char kCached[] = "to the page cache, 4 producers";
+constexpr char kCall[] = "the append call, queue not full";
+constexpr char kQueue[] = "causal queue alone";
+constexpr char kRead[] = "sequential verified read";
+constexpr char kTail[] = "tail a live log";
+constexpr char kSteady[] = "steady state";
+constexpr char kMemory[] = "memory";
 
-void AddThroughput(std::vector<Goal>* goals) {
-  const std::string cached = "to the page cache, 4 producers";
-  const FigureName ours = {"cached4.millrace", kRate};
-  goals->push_back({cached, "records/s", ours, {}, Sense::kAtLeast, 10e6, 1e6});
-  goals->push_back({cached,
-                    "records/s, times go-diskqueue's",
-                    ours,
-                    {"cached4.diskqueue", kRate},
-                    Sense::kAtLeast,
-                    20,
-                    4});
-  goals->push_back({cached,
-                    "payload, times the raw write of the same bytes",
-                    ours,
-                    {"cached4.raw", kRate},
-                    Sense::kAtLeast,
-                    0.6,
-                    0.1});
-  for (const auto& [probe, name] :
-       {std::pair{"call.append", "Append"}, std::pair{"call.async", "AppendAsync"}}) {
-    const std::string call = "the append call, queue not full";
-    goals->push_back({call,
-                      absl::StrCat(name, ", 128 bytes, p50"),
-                      {probe, "call_128.p50"},
-                      {},
-                      Sense::kAtMost,
-                      100,
-                      1000,
-                      Unit::kNanoseconds});
-    goals->push_back({call,
-                      absl::StrCat(name, ", 128 bytes, p99"),
-                      {probe, "call_128.p99"},
-                      {},
-                      Sense::kAtMost,
-                      1000,
-                      100e3,
-                      Unit::kNanoseconds});
-    goals->push_back({call,
-                      absl::StrCat(name, ", 16 B..64 KiB, worst over copy and hash"),
-                      {probe, "worst_over_copy"},
-                      {},
-                      Sense::kAtMost,
-                      2,
-                      10,
-                      Unit::kTimes});
-  }
-  goals->push_back({"streaming durable, 1 KiB records, recycling",
-                    "payload, times raw 1 MiB overwrite + fdatasync",
-                    {"stream.millrace", "bytes_per_s"},
-                    {"stream.raw", "bytes_per_s"},
-                    Sense::kAtLeast,
-                    0.8,
-                    0.1,
-                    Unit::kBytesPerSecond});
-  for (const int producers : {1, 2, 4, 8, 16, 32}) {
-    const std::string name = absl::StrCat("queue", producers);
-    goals->push_back({"causal queue alone",
-                      "items/s, times bare moodycamel's, " + Counted(producers, "producer"),
-                      {name + ".causal", kRate},
-                      {name + ".bare", kRate},
-                      Sense::kAtLeast,
-                      0.6,
-                      0.15});
-  }
-}
+// work, what,
+// figure, ours, reference, sense, goal, loose, unit, beside
+constexpr Goal kGoals[] = {
+    // clang-format off
+    {kDurable64, "records/s, times LevelDB's",
+     kRate, "durable64.millrace", "durable64.leveldb", kAtLeast, 4, 1.3},
+    {kDurable64, "records/s, times go-diskqueue's",
+     kRate, "durable64.millrace", "durable64.diskqueue", kAtLeast, 100, 15},
+    {kDurable64, "p50, times LevelDB's",
+     "append.p50", "durable64.millrace", "durable64.leveldb", kAtMost, 0.3, 0.9, kNs},
+    {kDurable64, "p99.9, times LevelDB's",
+     "append.p99.9", "durable64.millrace", "durable64.leveldb", kAtMost, 1, 4, kNs},
+    {"durable, 8 producers", "records/s, times LevelDB's",
+     kRate, "durable8.millrace", "durable8.leveldb", kAtLeast, 2.5, 1},
+    {kDurable1, "records/s, times the raw overwrite loop's",
+     kRate, "durable1.millrace", "durable1.raw", kAtLeast, 0.9, 0.3},
+    {kDurable1, "records/s, times LevelDB's",
+     kRate, "durable1.millrace", "durable1.leveldb", kAtLeast, 1.5, 0.6},
 
-void AddReading(std::vector<Goal>* goals) {
-  const std::string read = "sequential verified read";
-  goals->push_back(
-      {read, "records/s, 128 bytes", {"read128.batch", kRate}, {}, Sense::kAtLeast, 20e6, 2e6});
-  goals->push_back({read,
-                    "records/s, 128 bytes, times go-diskqueue's",
-                    {"read128.batch", kRate},
-                    {"read128.diskqueue", kRate},
-                    Sense::kAtLeast,
-                    50,
-                    8});
-  goals->push_back({read,
-                    "passes/s, 1 KiB, times a raw read of the same files",
-                    {"read1024.batch", "passes_per_s"},
-                    {"read1024.raw", "passes_per_s"},
-                    Sense::kAtLeast,
-                    0.5,
-                    0.08,
-                    Unit::kNumber});
-  const std::string tail = "tail a live log";
-  goals->push_back({tail,
-                    "delivered after its sync, p50",
-                    {"tail.delivery", "delivery.p50"},
-                    {},
-                    Sense::kAtMost,
-                    50e3,
-                    2e6,
-                    Unit::kNanoseconds});
-  for (const int readers : {1, 4}) {
-    goals->push_back({tail,
-                      "records/s with " + Counted(readers, "reader") + ", times without",
-                      {absl::StrCat("readers", readers), kRate},
-                      {"readers0", kRate},
-                      Sense::kAtLeast,
-                      0.9,
-                      0.3});
-  }
-}
+    {kCached, "records/s",
+     kRate, "cached4.millrace", "", kAtLeast, 10e6, 1e6},
+    {kCached, "records/s, times go-diskqueue's",
+     kRate, "cached4.millrace", "cached4.diskqueue", kAtLeast, 20, 4},
+    {kCached, "payload, times the raw write of the same bytes",
+     kRate, "cached4.millrace", "cached4.raw", kAtLeast, 0.6, 0.1},
+    {kCall, "Append, 128 bytes, p50",
+     "call_128.p50", "call.append", "", kAtMost, 100, 1000, kNs},
+    {kCall, "Append, 128 bytes, p99",
+     "call_128.p99", "call.append", "", kAtMost, 1000, 100e3, kNs},
+    {kCall, "Append, 16 B..64 KiB, worst over copy and hash",
+     "worst_over_copy", "call.append", "", kAtMost, 2, 10, kTimes},
+    {kCall, "AppendAsync, 128 bytes, p50",
+     "call_128.p50", "call.async", "", kAtMost, 100, 1000, kNs},
+    {kCall, "AppendAsync, 128 bytes, p99",
+     "call_128.p99", "call.async", "", kAtMost, 1000, 100e3, kNs},
+    {kCall, "AppendAsync, 16 B..64 KiB, worst over copy and hash",
+     "worst_over_copy", "call.async", "", kAtMost, 2, 10, kTimes},
+    {"streaming durable, 1 KiB records, recycling", "payload, times raw 1 MiB overwrite + fdatasync",
+     kBytes, "stream.millrace", "stream.raw", kAtLeast, 0.8, 0.1, kBytesPerS},
+    {kQueue, "items/s, times bare moodycamel's, 1 producer",
+     kRate, "queue1.causal", "queue1.bare", kAtLeast, 0.6, 0.1},
+    {kQueue, "items/s, times bare moodycamel's, 2 producers",
+     kRate, "queue2.causal", "queue2.bare", kAtLeast, 0.6, 0.1},
+    {kQueue, "items/s, times bare moodycamel's, 4 producers",
+     kRate, "queue4.causal", "queue4.bare", kAtLeast, 0.6, 0.1},
+    {kQueue, "items/s, times bare moodycamel's, 8 producers",
+     kRate, "queue8.causal", "queue8.bare", kAtLeast, 0.6, 0.1},
+    {kQueue, "items/s, times bare moodycamel's, 16 producers",
+     kRate, "queue16.causal", "queue16.bare", kAtLeast, 0.6, 0.1},
+    {kQueue, "items/s, times bare moodycamel's, 32 producers",
+     kRate, "queue32.causal", "queue32.bare", kAtLeast, 0.6, 0.1},
 
-void AddUpkeep(std::vector<Goal>* goals) {
-  goals->push_back({"open",
-                    "1000 clean segments",
-                    {"open.clean", "open_ns"},
-                    {},
-                    Sense::kAtMost,
-                    100e6,
-                    2e9,
-                    Unit::kNanoseconds});
-  goals->push_back({"open",
-                    "after a crash, the active segment",
-                    {"open.crashed", "bytes_per_s"},
-                    {},
-                    Sense::kAtLeast,
-                    1e9,
-                    30e6,
-                    Unit::kBytesPerSecond,
-                    {"open.raw", "bytes_per_s"}});
-  const std::string steady = "steady state";
-  goals->push_back({steady,
-                    "device writes per sync, times the raw loop's",
-                    {"steady.syncs", "writes_per_sync"},
-                    {"steady.raw", "writes_per_sync"},
-                    Sense::kAtMost,
-                    1.15,
-                    10,
-                    Unit::kNumber});
-  goals->push_back({steady,
-                    "journal commits per sync",
-                    {"steady.syncs", "commits_per_sync"},
-                    {},
-                    Sense::kAtMost,
-                    0.05,
-                    2,
-                    Unit::kNumber});
-  goals->push_back({steady,
-                    "p99.99 with rotation, times without",
-                    {"steady.rotating", "append.p99.99"},
-                    {"steady.calm", "append.p99.99"},
-                    Sense::kAtMost,
-                    2,
-                    50,
-                    Unit::kNanoseconds});
-  const std::string memory = "memory";
-  goals->push_back({memory,
-                    "an idle log",
-                    {"memory.idle", "memory_bytes"},
-                    {},
-                    Sense::kAtMost,
-                    kMiB,
-                    2 * kMiB,
-                    Unit::kBytes});
-  goals->push_back({memory,
-                    "an idle log, on disk",
-                    {"memory.idle", "disk_bytes"},
-                    {},
-                    Sense::kAtMost,
-                    kMiB,
-                    kMiB,
-                    Unit::kBytes});
-  goals->push_back({memory,
-                    "threads of an idle log, of the four documented",
-                    {"memory.idle", "threads"},
-                    {},
-                    Sense::kAtMost,
-                    4,
-                    4,
-                    Unit::kNumber});
-  goals->push_back({memory,
-                    "64 producers, of queue + unsynced bytes + 2 MiB",
-                    {"memory.busy", "memory_bytes"},
-                    {"memory.busy", "bound_bytes"},
-                    Sense::kAtMost,
-                    1,
-                    1.25,
-                    Unit::kBytes});
-}
+    {kRead, "records/s, 128 bytes",
+     kRate, "read128.batch", "", kAtLeast, 20e6, 1e6},
+    {kRead, "records/s, 128 bytes, times go-diskqueue's",
+     kRate, "read128.batch", "read128.diskqueue", kAtLeast, 50, 2},
+    {kRead, "passes/s, 1 KiB, times a raw read of the same files",
+     "passes_per_s", "read1024.batch", "read1024.raw", kAtLeast, 0.5, 0.08, kPlain},
+    {kTail, "delivered after its sync, p50",
+     "delivery.p50", "tail.delivery", "", kAtMost, 50e3, 2e6, kNs},
+    {kTail, "records/s with 1 reader, times without",
+     kRate, "readers1", "readers0", kAtLeast, 0.9, 0.2},
+    {kTail, "records/s with 4 readers, times without",
+     kRate, "readers4", "readers0", kAtLeast, 0.9, 0.2},
+
+    {"open", "1000 clean segments",
+     "open_ns", "open.clean", "", kAtMost, 100e6, 2e9, kNs},
+    {"open", "after a crash, the active segment",
+     kBytes, "open.crashed", "", kAtLeast, 1e9, 30e6, kBytesPerS, "open.raw"},
+    {kSteady, "device writes per sync, times the raw loop's",
+     "writes_per_sync", "steady.syncs", "steady.raw", kAtMost, 1.15, 10, kPlain},
+    {kSteady, "journal commits per sync",
+     "commits_per_sync", "steady.syncs", "", kAtMost, 0.05, 2, kPlain},
+    {kSteady, "p99.99 with rotation, times without",
+     "append.p99.99", "steady.rotating", "steady.calm", kAtMost, 2, 50, kNs},
+    {kMemory, "an idle log",
+     "memory_bytes", "memory.idle", "", kAtMost, kMiB, 2 * kMiB, kSize},
+    {kMemory, "an idle log, on disk",
+     "disk_bytes", "memory.idle", "", kAtMost, kMiB, kMiB, kSize},
+    {kMemory, "threads of an idle log, of the four documented",
+     "threads", "memory.idle", "", kAtMost, 4, 4, kPlain},
+    {kMemory, "64 producers, of queue + unsynced bytes + 2 MiB",
+     "of_bound", "memory.busy", "", kAtMost, 1, 2, kTimes},
+    // clang-format on
+};
 
 // Null, with the reason, if the figure was not measured.
-const std::vector<double>* Find(const FigureName& name, const Results& results,
-                                std::string* reason) {
-  const auto probe = results.find(name.probe);
+const std::vector<double>* Find(std::string_view name, std::string_view figure_name,
+                                const Results& results, std::string* reason) {
+  const auto probe = results.find(std::string(name));
   if (probe == results.end()) {
-    *reason = name.probe + " was not run";
+    *reason = std::string(name) + " was not run";
     return nullptr;
   }
   if (!probe->second.skipped.empty()) {
     *reason = probe->second.skipped;
     return nullptr;
   }
-  const auto figure = probe->second.values.find(name.figure);
+  const auto figure = probe->second.values.find(std::string(figure_name));
   if (figure != probe->second.values.end() && !figure->second.empty()) return &figure->second;
   *reason = "the system does not tell";
   return nullptr;
@@ -271,28 +132,22 @@ const std::vector<double>* Find(const FigureName& name, const Results& results,
 
 }  // namespace
 
-std::vector<Goal> AllGoals() {
-  std::vector<Goal> goals;
-  AddDurable(&goals);
-  AddThroughput(&goals);
-  AddReading(&goals);
-  AddUpkeep(&goals);
-  return goals;
-}
+std::vector<Goal> AllGoals() { return {std::begin(kGoals), std::end(kGoals)}; }
 
 Verdict Judge(const Goal& goal, const Results& results, Strictness strictness) {
   Verdict verdict;
   verdict.threshold = strictness == Strictness::kLoose ? goal.loose : goal.goal;
-  const std::vector<double>* const ours = Find(goal.ours, results, &verdict.reason);
+  const std::vector<double>* const ours = Find(goal.ours, goal.figure, results, &verdict.reason);
   if (ours == nullptr) return verdict;
   verdict.ours = MedianOf(*ours);
   std::string no_matter;
-  if (const auto* beside = Find(goal.beside, results, &no_matter)) {
+  if (const auto* beside = Find(goal.beside, goal.figure, results, &no_matter)) {
     verdict.beside = MedianOf(*beside);
   }
   std::vector<double> values = *ours;
-  if (!goal.reference.probe.empty()) {
-    const std::vector<double>* const reference = Find(goal.reference, results, &verdict.reason);
+  if (!goal.reference.empty()) {
+    const std::vector<double>* const reference =
+        Find(goal.reference, goal.figure, results, &verdict.reason);
     if (reference == nullptr) return verdict;
     verdict.reference = MedianOf(*reference);
     values = PairedRatios(*ours, *reference);
@@ -303,7 +158,7 @@ Verdict Judge(const Goal& goal, const Results& results, Strictness strictness) {
   }
   verdict.interval = MedianInterval(values);
   const auto holds = [&](double value) {
-    return goal.sense == Sense::kAtLeast ? value >= verdict.threshold : value <= verdict.threshold;
+    return goal.sense == kAtLeast ? value >= verdict.threshold : value <= verdict.threshold;
   };
   if (holds(verdict.interval.median)) {
     verdict.state = Verdict::State::kMet;

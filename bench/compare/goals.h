@@ -1,7 +1,9 @@
 #ifndef MILLRACE_BENCH_COMPARE_GOALS_H_
 #define MILLRACE_BENCH_COMPARE_GOALS_H_
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/compare/interval.h"
@@ -11,23 +13,19 @@ namespace millrace {
 
 enum class Unit : uint8_t { kPerSecond, kBytesPerSecond, kNanoseconds, kBytes, kNumber, kTimes };
 
-// Where a figure is found in the results.
-struct FigureName {
-  std::string probe;
-  std::string figure;
-};
-
-// One line of the table of goals: a figure of ours, by itself or as so many times a reference.
+// One line of the table of goals: a figure of ours, by itself or as so many times that of a
+// reference.
 struct Goal {
-  std::string work;  // a row of the table of issue 5; consecutive goals share it
-  std::string what;  // "records/s, times LevelDB's"
-  FigureName ours;
-  FigureName reference;  // no probe: the goal is about `ours` itself
+  std::string_view work;       // a row of the table in issue 5; consecutive goals share it
+  std::string_view what;       // "records/s, times LevelDB's"
+  std::string_view figure;     // of both probes
+  std::string_view ours;       // the probe
+  std::string_view reference;  // likewise; empty: the goal is about ours by itself
   enum class Sense : uint8_t { kAtLeast, kAtMost } sense = Sense::kAtLeast;
   double goal = 0;
   double loose = 0;  // the same for --loose: holds on a busy machine with a slow disk too
-  Unit unit = Unit::kPerSecond;  // of `ours`
-  FigureName beside = {};        // what the device allows, shown in place of a reference
+  Unit unit = Unit::kPerSecond;  // of the figure
+  std::string_view beside = "";  // a probe that tells what the device allows, only shown
 };
 
 // The thresholds, strict and loose: there are no others.

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
@@ -31,6 +32,7 @@ constexpr int kIdleLogs = 8;
 constexpr int kProducers = 64;
 constexpr uint64_t kQueueBytes = 8 * kMiB;
 constexpr uint64_t kUnsyncedBytes = 16 * kMiB;
+constexpr uint64_t kBoundBytes = kQueueBytes + kUnsyncedBytes + 2 * kMiB;
 constexpr char kGroup[] = "memory";
 
 // A field of /proc/self/status in bytes ("VmRSS", "VmHWM") or by itself ("Threads").
@@ -145,8 +147,9 @@ absl::StatusOr<nlohmann::json> MeasureBusy(const std::string& directory) {
   }
   const uint64_t peak = StatusField("VmHWM");
   if (absl::Status status = (*busy)->Close(); !status.ok()) return status;
-  return nlohmann::json{{"memory_bytes", peak > before ? peak - before : 0},
-                        {"bound_bytes", kQueueBytes + kUnsyncedBytes + 2 * kMiB}};
+  return nlohmann::json{{"memory_bytes", peak - std::min(peak, before)},
+                        {"of_bound", static_cast<double>(peak - std::min(peak, before)) /
+                                         static_cast<double>(kBoundBytes)}};
 }
 
 Probe MemoryProbe(const std::string& which, const std::string& title, const std::string& settings) {

@@ -113,7 +113,7 @@ const char* StateText(Verdict::State state) {
 }
 
 std::string GoalLine(const Goal& goal, const Verdict& verdict) {
-  const bool is_ratio = !goal.reference.probe.empty();
+  const bool is_ratio = !goal.reference.empty();
   const Unit unit = is_ratio ? Unit::kTimes : goal.unit;
   const std::string aim = absl::StrCat(goal.sense == Goal::Sense::kAtLeast ? ">= " : "<= ",
                                        FormatFigure(verdict.threshold, unit));

@@ -79,7 +79,7 @@ Json GoalsJson(const std::vector<Goal>& goals, const std::vector<Verdict>& verdi
       entry["reason"] = verdict.reason;
     } else {
       entry["ours"] = verdict.ours;
-      if (!goal.reference.probe.empty()) entry["reference"] = verdict.reference;
+      if (!goal.reference.empty()) entry["reference"] = verdict.reference;
       if (verdict.beside != 0) entry["beside"] = verdict.beside;
       entry["interval"] = IntervalJson(verdict.interval);
     }

@@ -93,8 +93,7 @@ Results TwoProbes(std::vector<double> ours, std::vector<double> reference) {
 }
 
 Goal AtLeast(double goal) {
-  return {"work", "what",  {"ours", "rate"}, {"peer", "rate"}, Goal::Sense::kAtLeast,
-          goal,   goal / 4};
+  return {"work", "what", "rate", "ours", "peer", Goal::Sense::kAtLeast, goal, goal / 4};
 }
 
 using State = Verdict::State;
@@ -118,7 +117,7 @@ TEST(GoalTest, OfAtMostIsMissedWhenTheWholeIntervalIsAbove) {
 
 TEST(GoalTest, OfAFigureByItselfLooksAtTheFigure) {
   Goal goal = AtLeast(12);
-  goal.reference = {};
+  goal.reference = "";
   const Verdict verdict = Judge(goal, TwoProbes({10, 11, 12, 13, 14}, {1}), Strictness::kStrict);
   EXPECT_EQ(State::kMet, verdict.state);
   EXPECT_DOUBLE_EQ(12, verdict.interval.median);
