@@ -13,6 +13,8 @@
 
 namespace millrace {
 
+class Log;
+
 // One thread's way into a contestant. Used by one thread.
 class Appender {
  public:
@@ -51,7 +53,11 @@ class Contestant {
 
 inline constexpr uint64_t kKeyBytes = 8;
 
-std::unique_ptr<Contestant> NewMillrace(Durability durability);
+// With the default options, or with those that `options` has.
+std::unique_ptr<Contestant> NewMillrace(Durability durability, const Options& options = {});
+// Over a log that is open, and stays so: Open and Close do nothing. Not owned; nobody else appends
+// meanwhile.
+std::unique_ptr<Contestant> NewMillraceOver(Log* log, Durability durability);
 // kDurable: WriteOptions.sync; else without. Null where the peer was not compiled in.
 std::unique_ptr<Contestant> NewLevelDb(Durability durability);
 std::unique_ptr<Contestant> NewRocksDb(Durability durability);

@@ -18,9 +18,13 @@ namespace millrace {
 // writer at a time.
 class LatencyHistogram {
  public:
-  void Record(uint64_t nanoseconds) {
-    ++counts_[BucketOf(nanoseconds)];
-    ++count_;
+  void Record(uint64_t nanoseconds) { RecordMany(nanoseconds, 1); }
+
+  // As Record, `count` times.
+  void RecordMany(uint64_t nanoseconds, uint64_t count) {
+    if (count == 0) return;
+    counts_[BucketOf(nanoseconds)] += count;
+    count_ += count;
     max_ = std::max(max_, nanoseconds);
   }
 
@@ -43,6 +47,14 @@ class LatencyHistogram {
       if (seen > 0 && static_cast<double>(seen) >= wanted) return std::min(UpperEdge(i), max_);
     }
     return max_;
+  }
+
+  // Calls visit(highest value, count) for each bucket in use, lowest first.
+  template <class Visit>
+  void ForEachBucket(Visit visit) const {
+    for (size_t i = 0; i < kBuckets; ++i) {
+      if (counts_[i] != 0) visit(std::min(UpperEdge(i), max_), counts_[i]);
+    }
   }
 
  private:

@@ -47,7 +47,13 @@ class MillraceAppender : public Appender {
 
 class MillraceContestant : public Contestant {
  public:
-  explicit MillraceContestant(Durability durability) : durability_(durability) {}
+  MillraceContestant(Durability durability, const Options& options)
+      : durability_(durability), options_(options) {}
+  MillraceContestant(Durability durability, Log* log)
+      : durability_(durability),
+        log_(log),
+        written_before_(log->last_written()),
+        syncs_before_(log->stats().syncs) {}
 
   std::string name() const override {
     switch (durability_) {
@@ -75,11 +81,14 @@ class MillraceContestant : public Contestant {
   }
 
   absl::Status Open(const std::string& directory) override {
+    if (log_ != nullptr) return absl::OkStatus();
     // relaxed: no thread appends yet.
     appended_.store(0, std::memory_order_relaxed);
-    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory + "/log");
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory + "/log", options_);
     if (!log.ok()) return log.status();
-    log_ = *std::move(log);
+    own_log_ = *std::move(log);
+    log_ = own_log_.get();
+    syncs_before_ = 0;
     return absl::OkStatus();
   }
 
@@ -92,7 +101,7 @@ class MillraceContestant : public Contestant {
   absl::Status Drain() override {
     // A fresh log numbers its records from 1.
     // relaxed: the appenders' threads were joined before.
-    const uint64_t total = appended_.load(std::memory_order_relaxed);
+    const uint64_t total = written_before_ + appended_.load(std::memory_order_relaxed);
     const absl::Time deadline = absl::Now() + absl::Minutes(1);
     while (log_->last_written() < total) {
       if (absl::Now() > deadline) return absl::DeadlineExceededError("records stay unwritten");
@@ -101,24 +110,34 @@ class MillraceContestant : public Contestant {
     return absl::OkStatus();
   }
 
-  std::optional<uint64_t> syncs() const override { return log_->stats().syncs; }
+  std::optional<uint64_t> syncs() const override { return log_->stats().syncs - syncs_before_; }
 
   absl::Status Close() override {
-    absl::Status status = log_->Close();
-    log_.reset();
+    if (own_log_ == nullptr) return absl::OkStatus();
+    absl::Status status = own_log_->Close();
+    own_log_.reset();
+    log_ = nullptr;
     return status;
   }
 
  private:
   const Durability durability_;
-  std::unique_ptr<Log> log_;
+  const Options options_;
+  std::unique_ptr<Log> own_log_;
+  Log* log_ = nullptr;
+  SequenceNumber written_before_ = 0;
+  uint64_t syncs_before_ = 0;
   std::atomic<uint64_t> appended_{0};
 };
 
 }  // namespace
 
-std::unique_ptr<Contestant> NewMillrace(Durability durability) {
-  return std::make_unique<MillraceContestant>(durability);
+std::unique_ptr<Contestant> NewMillrace(Durability durability, const Options& options) {
+  return std::make_unique<MillraceContestant>(durability, options);
+}
+
+std::unique_ptr<Contestant> NewMillraceOver(Log* log, Durability durability) {
+  return std::make_unique<MillraceContestant>(durability, log);
 }
 
 }  // namespace millrace

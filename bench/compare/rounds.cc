@@ -3,110 +3,29 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <barrier>
-#include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "bench/compare/load.h"
 
 namespace millrace {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// One producer of a run: its own appender, counts and record.
-struct Lane {
-  std::unique_ptr<Appender> appender;
-  LatencyHistogram latency;
-  uint64_t records = 0;  // appended within the measured time
-  absl::Status status;
-};
-
-struct Phases {
-  Clock::time_point measure_from;
-  Clock::time_point end;
-};
-
-uint64_t NanosecondsBetween(Clock::time_point from, Clock::time_point to) {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(to - from).count());
-}
-
-// Appends one record after the other until the end. The key, big-endian, rises with every record.
-void RunLane(const Phases& phases, size_t record_bytes, uint32_t sample, uint64_t lane_number,
-             Lane* lane) {
-  std::string record(record_bytes, 'r');
-  uint64_t sequence = lane_number << 48;
-  Clock::time_point now = Clock::now();
-  while (now < phases.end) {
-    const bool measured = now >= phases.measure_from;
-    const Clock::time_point start = now;
-    for (uint32_t i = 0; i < sample; ++i) {
-      const uint64_t key = __builtin_bswap64(sequence++);
-      std::memcpy(record.data(), &key, kKeyBytes);
-      lane->status = lane->appender->Append(record);
-      if (!lane->status.ok()) return;
-      if (i == 0) {
-        now = Clock::now();
-        if (measured) lane->latency.Record(NanosecondsBetween(start, now));
-      }
-    }
-    if (measured) lane->records += sample;
-    if (sample > 1) now = Clock::now();
-  }
-}
-
 absl::StatusOr<Measurement> RunContestant(const RoundOptions& options, const Scenario& scenario,
                                           Row* row) {
-  std::vector<Lane> lanes(static_cast<size_t>(scenario.producers));
-  for (Lane& lane : lanes) {
-    absl::StatusOr<std::unique_ptr<Appender>> appender = row->contestant->NewAppender();
-    if (!appender.ok()) return appender.status();
-    lane.appender = *std::move(appender);
-  }
-  const auto seconds = [](double s) {
-    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
-  };
-  Phases phases;
-  // Thread starts lie before the warm-up, which begins for all at once.
-  std::barrier start(scenario.producers, [&]() noexcept {
-    phases.measure_from = Clock::now() + seconds(options.warm_up_seconds);
-    phases.end = phases.measure_from + seconds(options.seconds);
-  });
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < lanes.size(); ++i) {
-    threads.emplace_back([&, i] {
-      start.arrive_and_wait();
-      RunLane(phases, options.record_bytes, scenario.latency_sample, i, &lanes[i]);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-
-  uint64_t records = 0;
-  for (Lane& lane : lanes) {
-    lane.appender.reset();
-    if (!lane.status.ok()) return lane.status;
-    records += lane.records;
-    row->latency.Merge(lane.latency);
-  }
-  // What was only accepted has to arrive before the time is taken.
-  if (absl::Status status = row->contestant->Drain(); !status.ok()) return status;
-  const double elapsed =
-      static_cast<double>(NanosecondsBetween(phases.measure_from, Clock::now())) / 1e9;
-  Measurement measurement;
-  measurement.records_per_second = static_cast<double>(records) / elapsed;
-  // The warm-up's syncs were counted along with the rest.
-  if (std::optional<uint64_t> syncs = row->contestant->syncs()) {
-    measurement.syncs_per_second =
-        static_cast<double>(*syncs) / (elapsed + options.warm_up_seconds);
-  }
-  return measurement;
+  const Load load = {.producers = scenario.producers,
+                     .record_bytes = options.record_bytes,
+                     .seconds = options.seconds,
+                     .warm_up_seconds = options.warm_up_seconds,
+                     .latency_sample = scenario.latency_sample};
+  absl::StatusOr<LoadResult> result = ClosedLoop(load, row->contestant.get());
+  if (!result.ok()) return result.status();
+  row->latency.Merge(result->latency);
+  return Measurement{.records_per_second = result->records_per_second,
+                     .syncs_per_second = result->syncs_per_second};
 }
 
 // Writes back what is dirty, so that the next run does not pay for this one.

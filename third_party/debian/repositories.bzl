@@ -155,18 +155,24 @@ def _nlohmann_json_impl(ctx):
 
 _nlohmann_json = repository_rule(implementation = _nlohmann_json_impl, local = True)
 
-# A peer to measure.  Where it is not installed the library is empty and lacks the define, so that a
+# A peer to measure, or a library that only measuring needs.  Where it is not installed the library is empty and lacks the define, so that a
 # program that compares builds without it too.
 def _peer_impl(ctx):
     name = ctx.attr.library
     attrs = {}
-    if ctx.path("/usr/include/%s/db.h" % name).exists:
-        attrs = {"defines": ["MILLRACE_HAS_%s=1" % name.upper()], "linkopts": ["-l" + name]}
+    if ctx.path("/usr/include/" + ctx.attr.header).exists:
+        attrs = {
+            "defines": ["MILLRACE_HAS_%s=1" % name.upper()],
+            "linkopts": ["-l" + name[3:] if name.startswith("lib") else "-l" + name],
+        }
     ctx.file("BUILD.bazel", _HEAD + _library(name, **attrs), executable = False)
 
 _peer = repository_rule(
     implementation = _peer_impl,
-    attrs = {"library": attr.string(mandatory = True)},
+    attrs = {
+        "header": attr.string(mandatory = True),
+        "library": attr.string(mandatory = True),
+    },
 )
 
 # Bazel 4.2.3 would download the repositories below.  Its C++ and Java rules are
@@ -233,8 +239,9 @@ def debian_repositories():
     _concurrentqueue(name = "concurrentqueue")
     _googletest(name = "googletest")
     _nlohmann_json(name = "nlohmann_json")
-    _peer(name = "leveldb", library = "leveldb")
-    _peer(name = "rocksdb", library = "rocksdb")
+    _peer(name = "leveldb", library = "leveldb", header = "leveldb/db.h")
+    _peer(name = "liburing", library = "liburing", header = "liburing.h")
+    _peer(name = "rocksdb", library = "rocksdb", header = "rocksdb/db.h")
     _xxhash(name = "xxhash")
     _rules_cc(name = "rules_cc")
     _rules_java(name = "rules_java")

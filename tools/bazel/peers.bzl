@@ -10,3 +10,6 @@ _DEBIAN = not hasattr(native, "module_name")
 # Dependencies of a target that measures peers.  They define MILLRACE_HAS_LEVELDB and
 # MILLRACE_HAS_ROCKSDB where the packages are installed, and nothing where they are not.
 PEER_DEPS = ["@leveldb", "@rocksdb"] if _DEBIAN else []
+
+# Likewise, of what measures the raw device with several writes in flight: MILLRACE_HAS_LIBURING.
+LIBURING_DEPS = ["@liburing"] if _DEBIAN else []
