@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "fuzz/choice.h"
 #include "fuzz/damaged_directory.h"
-#include "absl/status/status.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/fuzzed_cursors.h"
 #include "millrace/testing/sim_file_system.h"
