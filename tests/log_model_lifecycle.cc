@@ -78,7 +78,7 @@ void ModelRun::Calm() {
 void ModelRun::Reopen(Survivors survivors) {
   if (log != nullptr) LetGo();
   if (differs()) return;
-  if (survivors == Survivors::kAll && disk_may_fail) survivors = Survivors::kSynced;
+  if (survivors == Survivors::kAll && ErrorHits() > 0) survivors = Survivors::kSynced;
   Calm();
   while (!TryOpen(&survivors)) {
     if (differs()) return;

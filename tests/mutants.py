@@ -49,6 +49,11 @@ EQUIVALENT = {
     ("wal/recovery_chain.cc", "swap_constant",
      "if (file.kind == Kind::kActive) request.first = file.header.first_sequence;"):
         "only whether frames stand in a loose segment is asked, not which",
+    ("wal/recovery_judge.cc", "swap_constant", "if (link.records() > 0) fate.holds = Holds::kRecords;"):
+        "what may remain of records is set aside as records are",
+    ("wal/segment_reader.cc", "off_by_one",
+     "const bool inside = size > 0 && at >= begin && at <= begin + size;"):
+        "the one byte that it keeps is read again",
 }
 
 ENUMERATOR = re.compile(r"\b(\w+)::(k[A-Z]\w*)\b")

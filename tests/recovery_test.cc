@@ -110,6 +110,24 @@ TEST_F(RecoveryTest, InTheSameBootAHoleIsALossOfWrittenData) {
   EXPECT_TRUE(absl::IsDataLoss(RecoverStatus({.policy = RecoveryPolicy::kStrict})));
 }
 
+TEST_F(RecoveryTest, InTheSameBootALostEndIsALossOfWrittenDataIfRecordsFollowInTheNextSegment) {
+  SegmentHeader header = Header(1, 1);
+  header.boot_id = disk_.BootId();
+  SegmentBuilder first(header);
+  first.Group(0).Record("1").Record("2").Record("3");
+  header = Header(2, 4, first.AsPredecessor());
+  header.boot_id = disk_.BootId();
+  header.mark = 0;
+  SegmentBuilder second(header);
+  second.Group(0).Record("4");
+  Put(first);
+  Put(second);
+  Flip(1, first.FrameBegin(3) + kFrameHeaderBytes);
+  Recover();
+  EXPECT_EQ(Lost(), "3..4 written checksum");
+  EXPECT_TRUE(absl::IsDataLoss(RecoverStatus({.policy = RecoveryPolicy::kStrict})));
+}
+
 TEST_F(RecoveryTest, AHoleAtOrBelowTheMarkIsReportedAndTheRestIsKept) {
   SegmentBuilder segment = Segment(1, 5).IdleMark().Group(5).Record("6");
   Put(segment);

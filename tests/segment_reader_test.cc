@@ -250,6 +250,7 @@ TEST_F(SegmentReaderTest, IntactFramesThatContradictTheSegmentAreLost) {
   extras.Group(0).Frame(FrameType::kRecord, kHasExtras, 1, "\xff\xff\xff\xff....").Record("2");
   Read(extras.Bytes());
   EXPECT_EQ(Walk(), "[1..1]2");
+  EXPECT_EQ(lost_.back().cause, LossCause::kInconsistent);
 
   SegmentBuilder mark(Header());
   mark.Group(/*mark=*/5).Record("1");

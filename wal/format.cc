@@ -52,11 +52,6 @@ uint64_t FrameSeed(uint64_t segment_seed, uint64_t offset) {
   return segment_seed ^ (MILLRACE_SABOTAGE(offset_not_in_seed) ? 0 : offset * 0x9e3779b97f4a7c15);
 }
 
-bool AllZero(std::span<const char> bytes) {
-  return bytes.empty() ||
-         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
-
 // Checksum, magic, version and feature bits stand at the same place in every
 // kind of block and in every version, so that "newer" is never "damaged".
 HeaderStatus CheckBlock(std::span<const char, 256> bytes, std::string_view magic, uint64_t seed) {

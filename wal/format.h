@@ -14,6 +14,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -148,6 +149,12 @@ enum class FrameStatus : uint8_t {
 // Checks the header only; `bytes` holds at least kFrameHeaderBytes.
 FrameStatus DecodeFrameHeader(const char* bytes, uint64_t segment_seed, uint64_t offset,
                               FrameHeader* header);
+
+// True if there is nothing but zeros, as where nothing was ever written.
+inline bool AllZero(std::span<const char> bytes) {
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
 
 // False for almost all places where no frame begins; costs no hashing. For
 // scanning: `lowest` and `highest` bound the sequence number.

@@ -7,12 +7,11 @@
 namespace millrace {
 
 void LossReporter::Add(const LostRange& range, Acknowledgement above, SequenceNumber mark) {
-  LostRange part = range;
   if (range.records() == 0) {
-    part.acknowledgement = Acknowledgement::kUnknown;
-    report_->lost.push_back(part);
+    report_->lost.push_back(range);
     return;
   }
+  LostRange part = range;
   if (range.first <= mark) {
     part.last = std::min(range.last, mark);
     part.acknowledgement = Acknowledgement::kAcknowledged;

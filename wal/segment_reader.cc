@@ -31,10 +31,6 @@ bool IsLostPlace(IoResult error) {
          error == -EREMOTEIO || error == -EILSEQ;
 }
 
-bool AllZero(const char* bytes, size_t size) {
-  return size == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size - 1) == 0);
-}
-
 // A word at a time: what stands behind the last frame may be a whole segment.
 uint64_t NonZeroBytes(const char* bytes, size_t size) {
   constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
@@ -239,7 +235,7 @@ SegmentReader::State::Candidate SegmentReader::State::Examine(uint64_t at, uint6
     return c;
   }
   if (status != FrameStatus::kValid) {
-    return bad(AllZero(At(at), kFrameHeaderBytes) ? LossCause::kZeroed : LossCause::kChecksum);
+    return bad(AllZero({At(at), kFrameHeaderBytes}) ? LossCause::kZeroed : LossCause::kChecksum);
   }
   // What the header says is now to be believed as far as it makes sense.
   const uint64_t bytes = FrameBytes(c.header.body_bytes);
@@ -285,7 +281,7 @@ SegmentReader::State::Candidate SegmentReader::State::Resync(uint64_t* at, uint6
     uint64_t step = std::min<uint64_t>(Buffered(*at) - kFrameHeaderBytes, kBlockBytes);
     step = step / kAlignment * kAlignment + kAlignment;
     const char* bytes = At(*at);
-    if (!AllZero(bytes, step)) {
+    if (!AllZero({bytes, step})) {
       const SequenceNumber lowest = std::max<SequenceNumber>(next, 1);
       const uint64_t places = step;
       for (uint64_t i = 0; i < places; i += kAlignment) {
@@ -314,7 +310,7 @@ IoResult SegmentReader::State::CountNonZero(uint64_t from, uint64_t limit, uint6
     const uint64_t available = Buffered(from);
     const uint64_t bytes = std::min(available, limit - from);
     if (from >= file_end || bytes == 0) break;
-    if (!AllZero(At(from), bytes)) *count += NonZeroBytes(At(from), bytes);
+    if (!AllZero({At(from), bytes})) *count += NonZeroBytes(At(from), bytes);
     from += bytes;
   }
   return 0;

@@ -217,8 +217,7 @@ bool HoldsAnything(File& file) {
     const IoResult got = ReadFully(file, offset, {buffer.get(), read_bytes});
     if (got < 0) return true;
     if (got == 0) return false;
-    const char* data = buffer.get();
-    if (data[0] != 0 || std::memcmp(data, data + 1, got - 1) != 0) return true;
+    if (!AllZero({buffer.get(), static_cast<size_t>(got)})) return true;
     offset += got;
   }
   return false;

@@ -1,16 +1,13 @@
 // Measures what the device allows, Millrace, and the logs that a user could pick instead, in turns
 // in one directory, and holds the figures against the goals. tools/bench builds and runs it.
 
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -86,20 +83,6 @@ std::vector<Probe> Chosen(std::vector<Probe> probes) {
     return true;
   });
   return probes;
-}
-
-absl::StatusOr<std::string> MakeDirectory() {
-  std::string base = absl::GetFlag(FLAGS_dir);
-  if (base.empty()) {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): before there is a second thread.
-    const char* temporary = std::getenv("TMPDIR");
-    base = temporary != nullptr ? temporary : "/tmp";
-  }
-  std::string directory = base + "/millrace_compare.XXXXXX";
-  if (mkdtemp(directory.data()) == nullptr) {
-    return absl::UnavailableError("cannot create a directory in " + base);
-  }
-  return directory;
 }
 
 // "[ 42 %  1:23] round 3 of 7: durable, 64 producers: LevelDB", on a terminal in place of the one
@@ -250,7 +233,8 @@ int Main() {
     }
     return 0;
   }
-  const absl::StatusOr<std::string> directory = MakeDirectory();
+  const absl::StatusOr<std::string> directory =
+      MakeScratchDirectory(absl::GetFlag(FLAGS_dir), "millrace_compare");
   if (!directory.ok()) return Fail(directory.status());
   const auto remove = absl::MakeCleanup([&] {
     std::error_code ignored;

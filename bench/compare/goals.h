@@ -16,7 +16,7 @@ enum class Unit : uint8_t { kPerSecond, kBytesPerSecond, kNanoseconds, kBytes, k
 // One line of the table of goals: a figure of ours, by itself or as so many times that of a
 // reference.
 struct Goal {
-  std::string_view work;       // a row of the table in issue 5; consecutive goals share it
+  std::string_view work;       // a kind of load; consecutive goals share it
   std::string_view what;       // "records/s, times LevelDB's"
   std::string_view figure;     // of both probes
   std::string_view ours;       // the probe

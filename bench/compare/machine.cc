@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <thread>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -52,6 +54,24 @@ std::string FileSystemName(const std::string& directory) {
 }
 
 }  // namespace
+
+bool IsInMemory(const std::string& directory) {
+  struct statfs info = {};
+  return statfs(directory.c_str(), &info) == 0 && info.f_type == kTmpfs;
+}
+
+absl::StatusOr<std::string> MakeScratchDirectory(std::string base, const std::string& prefix) {
+  if (base.empty()) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before there is a second thread.
+    const char* temporary = std::getenv("TMPDIR");
+    base = temporary != nullptr ? temporary : "/tmp";
+  }
+  std::string directory = absl::StrCat(base, "/", prefix, ".XXXXXX");
+  if (mkdtemp(directory.data()) == nullptr) {
+    return absl::UnavailableError("cannot create a directory in " + base);
+  }
+  return directory;
+}
 
 nlohmann::ordered_json MachineJson(const std::string& directory) {
   struct utsname system = {};

@@ -155,8 +155,8 @@ def _nlohmann_json_impl(ctx):
 
 _nlohmann_json = repository_rule(implementation = _nlohmann_json_impl, local = True)
 
-# A peer to measure, or a library that only measuring needs.  Where it is not installed the library is empty and lacks the define, so that a
-# program that compares builds without it too.
+# A peer to measure, or a library that only measuring needs.  Where it is not installed the library is
+# empty and lacks the define, so that a program that compares builds without it too.
 def _peer_impl(ctx):
     name = ctx.attr.library
     attrs = {}

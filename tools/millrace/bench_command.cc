@@ -1,14 +1,13 @@
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <set>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
@@ -16,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "bench/compare/machine.h"
 #include "bench/compare/report.h"
 #include "bench/compare/rounds.h"
 #include "tools/millrace/command.h"
@@ -42,25 +42,11 @@ absl::StatusOr<RoundOptions> RoundOptionsOf(const Invocation& invocation) {
     return absl::InvalidArgumentError(
         absl::StrFormat("--seconds is %g; it takes 0.01 to 4", options.seconds));
   }
-  std::string base = invocation.Text("dir");
-  if (base.empty()) {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): before there is a second thread.
-    const char* temporary = std::getenv("TMPDIR");
-    base = temporary != nullptr ? temporary : "/tmp";
-  }
-  std::string directory = base + "/millrace_bench.XXXXXX";
-  if (mkdtemp(directory.data()) == nullptr) {
-    return absl::UnavailableError("cannot create a directory in " + base);
-  }
-  options.directory = directory;
+  absl::StatusOr<std::string> directory =
+      MakeScratchDirectory(invocation.Text("dir"), "millrace_bench");
+  if (!directory.ok()) return directory.status();
+  options.directory = *std::move(directory);
   return options;
-}
-
-// Durable numbers from memory say nothing.
-bool IsInMemory(const std::string& directory) {
-  constexpr decltype(statfs::f_type) kTmpfs = 0x01021994;
-  struct statfs info = {};
-  return statfs(directory.c_str(), &info) == 0 && info.f_type == kTmpfs;
 }
 
 absl::Status RunAll(const RoundOptions& options, std::vector<Scenario>* scenarios) {
