@@ -88,6 +88,28 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"write", FileOp::kWrite, SimRule::Action::kFail}),
     [](const auto& info) { return info.param.name; });
 
+// On a disk that harms what stands beside a write, with writes that stand by themselves.
+TEST(CrashFailOverTest, PaddedWritesLoseNothingBesideThem) {
+  Options options = SmallSegments();
+  options.pad_to_sector = true;
+  SimOptions disk;
+  disk.sector_bytes = 4096;
+  disk.powersafe_overwrite = false;
+  uint64_t harmed = 0;
+  for (uint64_t nth = 1; nth <= 24; nth += 2) {
+    SimRule rule = {.op = FileOp::kSync, .action = SimRule::Action::kLosePages};
+    rule.error = EIO;
+    rule.name = "*.seg";
+    rule.first = nth;
+    const auto workload = [&rule](SimLog& log) { Mixed(log, rule); };
+    const CutPlan plan{.seed = Seed() + nth, .budget = 24, .spares_neighbours = true};
+    const Outcome outcome = PowerCuts(options, plan).Run(workload, disk);
+    EXPECT_EQ(outcome.violations, 0u) << "call " << nth << ": " << outcome.first_violation;
+    harmed += outcome.damage.neighbour_garbage;
+  }
+  EXPECT_GT(harmed, 0u);
+}
+
 // The sync before the one that fails has lied: until the fail-over is done nobody can help that.
 // From then on what both covered stands elsewhere.
 TEST(CrashFailOverTest, ErrorReportedLateLosesNothingOnceTheLogHasGoneOn) {

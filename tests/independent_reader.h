@@ -260,11 +260,17 @@ inline void Reader::TakeSegments(const Files& files) {
     Segment s;
     s.number = std::stoull(name.substr(0, 20));
     s.bytes = bytes;
-    for (int copy = 1; copy >= 0; --copy) {
+    int best = -1;
+    for (int copy = 0; copy < 2; ++copy) {
       const auto header = Block(bytes, copy, "MILLRACE", 0x6d696c6c73656700);
       const bool sound =
           header && U(*header, 40, 8) > U(*header, 96, 8) && U(*header, 64, 8) > U(*header, 112, 8);
-      if (sound) s.header = *header;
+      if (!sound) continue;
+      const bool own = U(*header, 40, 8) == s.number;
+      const bool active = U(*header, 20, 4) == 1;
+      const int rank = (own ? 2 : 0) + (active ? 1 : 0);
+      if (rank > best) s.header = *header;
+      best = std::max(best, rank);
     }
     segments_[s.number] = s;
     all_[s.number] = bytes;

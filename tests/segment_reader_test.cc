@@ -281,6 +281,13 @@ TEST_F(SegmentReaderTest, NumberTooHighForTheBytesBetweenIsNotTaken) {
   EXPECT_GE(reader_->bytes_read(), bytes.size() - kFramesOffset);
 }
 
+TEST_F(SegmentReaderTest, BytesBehindTheEndAreCountedWithoutZeros) {
+  const std::string tail("\x80\x01\0\xff\x7f\0\x80\x80\xfe\0\0\x10\x01", 13);
+  Read(FiveRecords().Bytes() + tail);
+  EXPECT_EQ(Walk(), "12345");
+  EXPECT_EQ(last_.nonzero_bytes, 9u);
+}
+
 TEST_F(SegmentReaderTest, FollowsAGrowingFileWithoutReadingPastTheLimit) {
   const SegmentBuilder segment = FiveRecords();
   std::string bytes = segment.Bytes();

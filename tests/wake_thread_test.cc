@@ -64,6 +64,17 @@ TEST(WakeThreadTest, WakesEveryWaiterOfEveryRound) {
   EXPECT_LT(inline_rounds, static_cast<uint64_t>(kRounds));
 }
 
+// The moment between a look at what is waited for and the sleep.
+TEST(CompletionGatesTest, GateThatOpensBeforeTheSleepIsNotSleptBefore) {
+  CompletionGates gates;
+  int looks = 0;
+  gates.Await(2, [&] {
+    if (++looks == 1) gates.Open(CompletionGates::Mask{1} << 2);
+    return looks == 2;
+  });
+  EXPECT_EQ(looks, 2);
+}
+
 TEST(WakeThreadTest, StopFinishesWhatWasTaken) {
   for (int r = 0; r < 200; ++r) {
     CompletionGates gates;

@@ -143,6 +143,19 @@ TEST_F(WalCoreTest, CloseCutsTheSlack) {
             kFramesOffset + kBlockBytes + FrameBytes(kFooterBodyBytes));
 }
 
+TEST_F(WalCoreTest, PaddedLogEndsWithItsFooterAndOpensAsClosedInOrder) {
+  options_.pad_to_sector = true;
+  Open();
+  Commit("a");
+  Commit("b");
+  ASSERT_TRUE(core_->Close().ok());
+  EXPECT_EQ(disk_.ReadFileBytes(Path(1))->size(),
+            kFramesOffset + 2 * kBlockBytes + FrameBytes(kFooterBodyBytes));
+  Open();
+  EXPECT_EQ(report_.outcome, RecoveryReport::Outcome::kClean);
+  EXPECT_EQ(ReadAll(), (std::vector<std::string>{"a", "b"}));
+}
+
 TEST_F(WalCoreTest, RecordLargerThanTheSegmentGetsALargerOne) {
   options_.segment_bytes = 1 << 20;
   Open();

@@ -109,7 +109,6 @@ bool Committer::Truncate(size_t i) {
   command->sequence = kDoneWithoutNumber;
   finished_ = i + 1;
   Finish(command);
-  OpenGates();
   return true;
 }
 
