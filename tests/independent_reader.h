@@ -420,12 +420,12 @@ inline Reader::Lines Reader::FollowChain() {
       if (matches || FramesMatch(header)) {
         it = segments_.find(named);
         end = U(header, 120, 8);
-        below = U(header, 112, 8) + 1;
+        below = std::min(below, U(header, 112, 8) + 1);
         cut_known = true;
         continue;
       }
       it = segments_.lower_bound(named);
-      below = U(s.header, 112, 8) + 1;
+      below = std::min(below, U(s.header, 112, 8) + 1);
     }
     // The predecessor is lost, or who it was: the next lower segment.
     it = Lower(it);

@@ -153,6 +153,20 @@ std::optional<ChainSegment> NewestOf(const LogInventory& inventory, const Recove
                       .file_bytes = top.file->bytes};
 }
 
+// Where the live epoch began; where nothing tells it, behind what is kept of older ones, so that
+// the next open, which is told, keeps that as well.
+SequenceNumber EpochBaseOf(const LogInventory& inventory, const RecoveryChain& chain,
+                           const RecoveryVerdict& verdict) {
+  if (inventory.epoch_base.has_value()) return *inventory.epoch_base;
+  SequenceNumber base = 0;
+  for (const ChainSegment& kept : verdict.kept) {
+    const auto link = std::find_if(chain.links.begin(), chain.links.end(),
+                                   [&](const ChainLink& l) { return l.number == kept.number; });
+    if (link->epoch < inventory.epoch) base = std::max(base, kept.last_sequence);
+  }
+  return base;
+}
+
 absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
                      const LogInventory& inventory, const RecoveryChain& chain,
                      RecoveryVerdict verdict, RecoveredLog* log) {
@@ -163,14 +177,12 @@ absl::Status FillLog(FileSystem& file_system, const RecoveryOptions& options,
     if (drawn < 0) return IoError("draw random bytes for", "the log's id", drawn);
   }
   log->newest = NewestOf(inventory, chain, verdict);
+  log->epoch_base = EpochBaseOf(inventory, chain, verdict);
   log->chain = std::move(verdict.kept);
   log->unsynced = std::move(verdict.unsynced);
   log->epoch = inventory.epoch;
-  log->epoch_base = inventory.epoch_base.value_or(0);
   log->epoch_bases = inventory.epoch_bases;
-  if (inventory.epoch > 1 && inventory.epoch_base.has_value()) {
-    log->epoch_bases.Push(inventory.epoch, *inventory.epoch_base);
-  }
+  if (inventory.epoch > 1) log->epoch_bases.Push(inventory.epoch, log->epoch_base);
   log->mark = chain.mark;
   log->first_retained = chain.first_retained;
   log->next_sequence = verdict.next_sequence;

@@ -116,5 +116,30 @@ TEST_F(EpochBasesLogTest, DroppedRecordsAreNotReadInPlaceOfALostSegment) {
   }
 }
 
+// Neither a header nor the superblock tells where the epoch began: then what recovery keeps of the
+// older one says it to the openings that follow.
+TEST_F(EpochBasesLogTest, OpeningStatesWhereAnEpochBeganThatNothingElseTells) {
+  Open();
+  CommitUpTo(10);
+  TruncateAfter(5);
+  CommitUpTo(9);
+  const std::vector<std::string> expected = ReadAll();
+  const std::string newest = Path(core_->segments()->Find(9)->number);
+  Crash();
+  std::string bytes = *disk_.ReadFileBytes(newest);
+  for (const size_t copy : {0, 1}) bytes[copy * kBlockBytes + 100] ^= 1;
+  disk_.WriteFileBytes(newest, bytes);
+  disk_.DeleteFile(std::string(kDirectory) + "/LOG");
+  for (int opening = 0; opening < 3; ++opening) {
+    SCOPED_TRACE(opening);
+    Open();
+    EXPECT_EQ(core_->epoch(), 2u);
+    EXPECT_EQ(core_->epoch_base(), 5u);
+    EXPECT_EQ(ReadAll(), expected) << report_.ToString();
+    EXPECT_EQ(report_.records_lost(), 0u) << report_.ToString();
+    ASSERT_TRUE(core_->Close().ok());
+  }
+}
+
 }  // namespace
 }  // namespace millrace
