@@ -2,6 +2,7 @@
 #define MILLRACE_INDEPENDENT_READER_H_
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -279,9 +280,13 @@ inline void Reader::TakeSegments(const Files& files) {
 
 // The superblock, if it is this log's.
 inline std::optional<std::string> Reader::Identify(const Files& files) {
-  std::map<std::string, int> votes;
+  using Votes = std::array<uint64_t, 3>;  // active ones, prepared ones, the highest number
+  std::map<std::string, Votes> votes;
   for (const auto& [number, s] : segments_) {
-    if (!s.header.empty() && U(s.header, 20, 4) == 1) ++votes[s.header.substr(24, 16)];
+    if (s.header.empty() || U(s.header, 40, 8) != number) continue;
+    Votes& v = votes[s.header.substr(24, 16)];
+    ++v[U(s.header, 20, 4) == 1 ? 0 : 1];
+    v[2] = number;
   }
   std::optional<std::string> superblock;
   if (files.count("LOG") > 0) superblock = Slot(files.at("LOG"), "MILLRLOG", 0x6d696c6c6c6f6700);
@@ -289,10 +294,10 @@ inline std::optional<std::string> Reader::Identify(const Files& files) {
     log_id_ = superblock->substr(24, 16);
     return superblock;
   }
-  int most = 0;
-  for (const auto& [id, count] : votes) {
-    if (count > most) log_id_ = id;
-    most = std::max(most, count);
+  Votes most = {};
+  for (const auto& [id, v] : votes) {
+    if (v > most) log_id_ = id;
+    most = std::max(most, v);
   }
   for (auto it = files.begin(); votes.empty() && log_id_.empty() && it != files.end(); ++it) {
     if (!it->first.ends_with(".cursor")) continue;
@@ -407,8 +412,16 @@ inline Reader::Lines Reader::FollowChain() {
   bool cut_known = true;  // in the last segment there is none
   while (it != segments_.end()) {
     const Segment& s = it->second;
+    Lines found;
     const uint64_t first =
-        Scan(s, std::min<uint64_t>(end, s.bytes.size()), below, cut_known, &lines);
+        Scan(s, std::min<uint64_t>(end, s.bytes.size()), below, cut_known, &found);
+    lines.insert(found.begin(), found.end());
+    if (!cut_known && found.empty()) {
+      // Not the one that was looked for: it holds no lower number.
+      it = Lower(it);
+      if (it != segments_.end()) below = std::min(below, Above(it->second));
+      continue;
+    }
     if (first > 0) below = std::min(below, first);
     if (!s.header.empty()) {
       const uint64_t named = U(s.header, 96, 8);
