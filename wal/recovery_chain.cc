@@ -73,6 +73,7 @@ class ChainFollower {
   static void EndAtFirstDoubt(ChainLink* link);
   void Take(const SegmentScan& scan);
 
+  absl::StatusOr<std::optional<ChainLink>> Newest();
   absl::StatusOr<std::optional<ChainLink>> Below(ChainLink* link);
   absl::StatusOr<std::optional<ChainLink>> Named(const Predecessor& named);
   absl::StatusOr<std::optional<ChainLink>> Search(uint64_t below_number, SequenceNumber below);
@@ -257,6 +258,22 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Search(uint64_t below_nu
   return std::nullopt;
 }
 
+// The link with which the chain begins; nullopt if there is no segment.
+absl::StatusOr<std::optional<ChainLink>> ChainFollower::Newest() {
+  const auto& files = inventory_.files;
+  for (auto it = files.rbegin(); it != files.rend(); ++it) {
+    if (!it->IsSegment() || CutOffByEpoch(*it)) continue;
+    ChainLink link = LinkOf(*it);
+    absl::Status status = Read(&link);
+    if (!status.ok()) return status;
+    // Without headers, and all that it holds cut off: it says nothing of what was before it.
+    const bool silent =
+        link.header == nullptr && link.scan->records == 0 && link.scan->marks.empty();
+    if (!silent) return link;
+  }
+  return std::nullopt;
+}
+
 // The link below `link`; nullopt if the chain ends.
 absl::StatusOr<std::optional<ChainLink>> ChainFollower::Below(ChainLink* link) {
   using Names = LinkTable::Names;
@@ -302,23 +319,13 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Below(ChainLink* link) {
 }
 
 absl::StatusOr<RecoveryChain> ChainFollower::Follow() {
-  const auto& files = inventory_.files;
-  const auto head = std::find_if(files.rbegin(), files.rend(), [this](const SegmentFile& file) {
-    return file.IsSegment() && !CutOffByEpoch(file);
-  });
-  if (head != files.rend()) {
-    ChainLink top = LinkOf(*head);
-    absl::Status status = Read(&top);
-    if (!status.ok()) return status;
-    chain_.links.push_back(std::move(top));
-    while (true) {
-      absl::StatusOr<std::optional<ChainLink>> below = Below(&chain_.links.back());
-      if (!below.ok()) return below.status();
-      if (!below->has_value()) break;
-      chain_.links.push_back(std::move(**below));
-    }
-    std::reverse(chain_.links.begin(), chain_.links.end());
+  absl::StatusOr<std::optional<ChainLink>> below = Newest();
+  while (below.ok() && below->has_value()) {
+    chain_.links.push_back(std::move(**below));
+    below = Below(&chain_.links.back());
   }
+  if (!below.ok()) return below.status();
+  std::reverse(chain_.links.begin(), chain_.links.end());
   for (ChainLink& link : chain_.links) {
     absl::Status status = FindTrusted(&link);
     if (!status.ok()) return status;

@@ -116,6 +116,32 @@ TEST_F(EpochBasesLogTest, DroppedRecordsAreNotReadInPlaceOfALostSegment) {
   }
 }
 
+// What was dropped is no beginning to look for what was kept.
+TEST_F(EpochBasesLogTest, DroppedSegmentThatLostItsHeadersHidesNothing) {
+  Open();
+  std::vector<std::string> kept;
+  for (int i = 1; i <= 12; ++i) {
+    const std::string body = std::to_string(i) + std::string(2500, 'b');
+    if (i <= 5) kept.push_back(body);
+    Commit(body);
+  }
+  Remember();
+  const std::string dropped = Path(core_->segments()->Find(12)->number);
+  TruncateAfter(5);
+  Commit("of epoch 2");
+  const std::string newest = Path(core_->segments()->Find(6)->number);
+  Crash();
+  std::string bytes = files_[dropped];
+  for (const size_t copy : {0, 1}) bytes.replace(copy * kBlockBytes, kBlockBytes, kBlockBytes, 0);
+  disk_.WriteFileBytes(dropped, bytes);
+  disk_.DeleteFile(newest);
+  Open();
+  std::vector<std::string> read = ReadAll();
+  ASSERT_GE(read.size(), kept.size()) << report_.ToString();
+  read.resize(kept.size());
+  EXPECT_EQ(read, kept) << report_.ToString();
+}
+
 // Neither a header nor the superblock tells where the epoch began: then what recovery keeps of the
 // older one says it to the openings that follow.
 TEST_F(EpochBasesLogTest, OpeningStatesWhereAnEpochBeganThatNothingElseTells) {
