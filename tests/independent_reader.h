@@ -113,6 +113,7 @@ class Reader {
   void TakeSegments(const Files& files);
   std::optional<std::string> Identify(const Files& files);
   void TakeHeaders();
+  void TakeCursor(const std::string& slot);
   void TakeCursors(const Files& files);
   void TakeEpochBase(const std::optional<std::string>& superblock);
   // The first number that no longer counts in the segment.
@@ -331,17 +332,23 @@ inline void Reader::TakeHeaders() {
   segments_ = active;
 }
 
+inline void Reader::TakeCursor(const std::string& slot) {
+  if (U(slot, 56, 8) >= uint64_t{1} << 56) return;
+  epoch_ = std::max(epoch_, U(slot, 48, 8));
+  Mark(U(slot, 48, 8), U(slot, 56, 8));
+}
+
 inline void Reader::TakeCursors(const Files& files) {
   for (const auto& [name, bytes] : files) {
     if (name.size() <= 7 || name.substr(name.size() - 7) != ".cursor") continue;
     const auto slot = Slot(bytes, "MILLRCUR", 0x6d696c6c63757200);
     if (!slot || slot->substr(24, 16) != log_id_) continue;
-    Mark(U(*slot, 48, 8), U(*slot, 56, 8));
+    TakeCursor(*slot);
   }
   const std::string shared = files.count("CURSORS") > 0 ? files.at("CURSORS") : "";
   for (uint64_t at = 0; at < std::min<uint64_t>(shared.size(), 1 << 29); at += 4096) {
     for (const std::string& block : SharedBlock(shared, at)) {
-      if (block.substr(24, 16) == log_id_) Mark(U(block, 48, 8), U(block, 56, 8));
+      if (block.substr(24, 16) == log_id_) TakeCursor(block);
     }
   }
 }
@@ -459,8 +466,8 @@ inline std::vector<std::string> Reader::Read(const Files& files) {
     first_retained_ = std::max(first_retained_, U(*superblock, 64, 8));
     Mark(U(*superblock, 48, 8), U(*superblock, 80, 8));
   }
-  TakeEpochBase(superblock);
   TakeCursors(files);
+  TakeEpochBase(superblock);
   const Lines lines = FollowChain();
   uint64_t mark = 0;
   for (const auto& [epoch, value] : marks_) {

@@ -267,6 +267,19 @@ void UseSuperblock(LogInventory* inventory) {
       std::max(inventory->first_retained, std::min(superblock.first_retained, kMaxSequence));
 }
 
+// A checkpoint gets an epoch when its header is durable: it knows of the epoch even where every
+// header of it is lost, and the superblock too.
+void UseCursors(const Listing& listing, LogInventory* inventory) {
+  for (const auto* cursors : {&listing.cursors, &listing.shared_cursors}) {
+    for (const CursorSlot& cursor : *cursors) {
+      const bool own = inventory->id_known && cursor.log_id == inventory->log_id;
+      if (!own || cursor.committed > kMaxSequence) continue;
+      inventory->epoch = std::max(inventory->epoch, cursor.epoch);
+      inventory->marks.push_back({cursor.epoch, cursor.committed});
+    }
+  }
+}
+
 // The superblock is raised after the header that begins the epoch: until then that
 // header tells. Once it is trimmed, those behind it name a base that is trimmed as well.
 std::optional<SequenceNumber> EpochBase(const LogInventory& inventory) {
@@ -368,15 +381,8 @@ absl::StatusOr<LogInventory> TakeInventory(Directory& directory) {
       inventory.superblock.log_id == inventory.log_id) {
     UseSuperblock(&inventory);
   }
+  UseCursors(*listing, &inventory);
   inventory.epoch_base = EpochBase(inventory);
-  for (const auto* cursors : {&listing->cursors, &listing->shared_cursors}) {
-    for (const CursorSlot& cursor : *cursors) {
-      if (inventory.id_known && cursor.log_id == inventory.log_id &&
-          cursor.committed <= kMaxSequence) {
-        inventory.marks.push_back({cursor.epoch, cursor.committed});
-      }
-    }
-  }
   const uint64_t missing = MissingNewest(inventory);
   if (missing == 0) return inventory;
   const absl::StatusOr<bool> came = CameMeanwhile(directory, inventory.log_id, missing);

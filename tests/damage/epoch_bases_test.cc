@@ -6,6 +6,7 @@
 #include "wal/epoch_bases.h"
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -165,6 +166,43 @@ TEST_F(EpochBasesLogTest, OpeningStatesWhereAnEpochBeganThatNothingElseTells) {
     EXPECT_EQ(report_.records_lost(), 0u) << report_.ToString();
     ASSERT_TRUE(core_->Close().ok());
   }
+}
+
+// Every header of the epoch is lost, and the superblock; a cursor was moved in it.
+TEST_F(EpochBasesLogTest, CursorAloneKnowsTheEpochAndWhatItCommittedIsNamed) {
+  Open();
+  std::vector<std::string> expected;
+  do {
+    expected.push_back(std::to_string(expected.size()) + std::string(2500, 'b'));
+    Commit(expected.back());
+  } while (core_->segments()->Find(expected.size()) == core_->segments()->Find(1));
+  expected.pop_back();  // it is in the second segment, which the truncation drops as a whole
+  const SequenceNumber base = expected.size();
+  TruncateAfter(base);
+  CommitUpTo(base + 5);
+  const CursorSlot cursor = {.log_id = core_->log_id(),
+                             .generation = 1,
+                             .epoch = core_->epoch(),
+                             .committed = base + 3,
+                             .name = "audit"};
+  std::string slots(2 * kBlockBytes, '\0');
+  EncodeCursorSlot(cursor, 1, std::span<char, kSlotBytes>(&slots[kBlockBytes], kSlotBytes));
+  const std::string first = Path(core_->segments()->Find(1)->number);
+  Crash();
+  disk_.WriteFileBytes(std::string(kDirectory) + "/audit.cursor", slots);
+  for (const auto& [path, bytes] : files_) {
+    if (path != first) disk_.DeleteFile(path);
+  }
+  disk_.DeleteFile(std::string(kDirectory) + "/LOG");
+  Open();
+  EXPECT_EQ(core_->epoch(), 2u);
+  EXPECT_EQ(core_->epoch_base(), base);
+  EXPECT_EQ(core_->next_sequence(), base + 4);
+  EXPECT_EQ(report_.records_lost(), 3u) << report_.ToString();
+  expected.push_back("lost " + std::to_string(base + 1) + ".." + std::to_string(base + 3));
+  Commit("goes on");
+  expected.push_back("goes on");
+  EXPECT_EQ(ReadAll(), expected) << report_.ToString();
 }
 
 }  // namespace
