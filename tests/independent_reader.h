@@ -119,6 +119,7 @@ class Reader {
   // The first number that no longer counts in the segment.
   uint64_t Above(const Segment& s) const;
   std::map<uint64_t, Segment>::iterator Lower(std::map<uint64_t, Segment>::iterator it);
+  std::map<uint64_t, Segment>::iterator Newest();
   // Whether records in the file say that it is the predecessor that `header` names.
   bool FramesMatch(const std::string& header);
   Lines FollowChain();
@@ -395,6 +396,20 @@ inline std::map<uint64_t, Reader::Segment>::iterator Reader::Lower(
   return segments_.end();
 }
 
+// The last segment: not one without headers of which nothing counts.
+inline std::map<uint64_t, Reader::Segment>::iterator Reader::Newest() {
+  auto it = Lower(segments_.end());
+  while (it != segments_.end() && it->second.header.empty()) {
+    const Segment& s = it->second;
+    const size_t marks = marks_.size();
+    Lines lines;
+    Scan(s, s.bytes.size(), Above(s), true, &lines);
+    if (!lines.empty() || marks_.size() > marks) break;
+    it = Lower(it);
+  }
+  return it;
+}
+
 inline bool Reader::FramesMatch(const std::string& header) {
   Segment s;
   s.number = U(header, 96, 8);
@@ -413,7 +428,7 @@ inline bool Reader::FramesMatch(const std::string& header) {
 
 inline Reader::Lines Reader::FollowChain() {
   Lines lines;
-  auto it = Lower(segments_.end());
+  auto it = Newest();
   uint64_t end = ~uint64_t{0};
   uint64_t below = it == segments_.end() ? 0 : Above(it->second);
   bool cut_known = true;  // in the last segment there is none
