@@ -301,6 +301,30 @@ TEST_F(LogReaderTest, NamesWhatIsLost) {
   EXPECT_EQ(ReadAll(*without), "lost 1..5 6 7 8");
 }
 
+// What recovery cuts off for want of the successor, no reader goes on to, though the newest segment
+// holds no whole record.
+TEST_F(LogReaderTest, WhatIsCutBeforeALostSegmentIsNotReadUnderATornOne) {
+  SegmentBuilder a(Header(1, 1));
+  Fill(a, 5);
+  SegmentHeader header = Header(2, 6);
+  header.predecessor = a.AsPredecessor();
+  SegmentBuilder b(header);
+  Fill(b, 8);
+  header = Header(3, 9);
+  header.predecessor = b.AsPredecessor();
+  header.mark = 8;
+  SegmentBuilder c(header);
+  Fill(c, 10);
+  Store(a), Store(c);
+  disk_.FlipBit("/log/" + SegmentName(1), a.FrameBegin(3) + 33, 0);
+  disk_.FlipBit("/log/" + SegmentName(3), c.FrameBegin(1) + 33, 0);
+  const auto reader = OpenReadable();
+  EXPECT_EQ(ReadAll(*reader), "1 2 lost 3..8");
+  ASSERT_GE(reader->recovery().lost.size(), 1u);
+  EXPECT_EQ(reader->recovery().lost[0].first, 3u);
+  EXPECT_EQ(reader->recovery().lost[0].last, 8u);
+}
+
 TEST_F(LogReaderTest, FileThatIsGoneWasTrimmedIfTheSuperblockSaysSo) {
   SegmentBuilder a(Header(1, 1));
   Fill(a, 5);

@@ -134,15 +134,22 @@ RecoveryReport::Outcome OutcomeOf(const LogInventory& inventory, const RecoveryC
 
 std::optional<ChainSegment> NewestOf(const LogInventory& inventory, const RecoveryChain& chain,
                                      const RecoveryVerdict& verdict) {
-  if (chain.links.empty() || verdict.cut || verdict.stopped) return std::nullopt;
+  if (chain.links.empty() || verdict.stopped) return std::nullopt;
   const ChainLink& top = chain.links.back();
-  if (!verdict.kept.empty() && verdict.kept.back().number == top.number) {
-    if (top.epoch == inventory.epoch) return std::nullopt;
-    // The segments of the live epoch are lost; it is known where the older one ends.
-    const SequenceNumber last = verdict.kept.back().last_sequence;
+  const ChainSegment* last = verdict.kept.empty() ? nullptr : &verdict.kept.back();
+  const bool top_kept = last != nullptr && last->number == top.number;
+  // Behind the last that is kept, what its file goes on with is dead: where numbers up to the mark
+  // are lost, nothing but a segment behind it keeps a reader from there.
+  const bool lost_behind = last != nullptr && last->last_sequence < chain.mark;
+  if (verdict.cut ? top_kept || !lost_behind : top_kept && top.epoch == inventory.epoch) {
+    return std::nullopt;
+  }
+  // None that is there: the segments of the live epoch are lost, or dropped by the cut.
+  const bool dropped = verdict.cut && top.first > verdict.next_sequence;
+  if (top_kept || dropped) {
     return ChainSegment{.number = inventory.highest_number,
-                        .first_sequence = last + 1,
-                        .last_sequence = last,
+                        .first_sequence = last->last_sequence + 1,
+                        .last_sequence = last->last_sequence,
                         .end = kFramesOffset};
   }
   return ChainSegment{.number = top.number,
