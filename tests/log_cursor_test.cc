@@ -199,7 +199,7 @@ TEST(LogCursorTest, ForcedTrimmingUnderAReaderIsALossWithItsExactRange) {
   EXPECT_GT(trimmed, 1000);
 }
 
-// As after a backup was restored.
+// As where a cursor of a later copy of the log is put back.
 TEST(LogCursorTest, BeyondTheEndSkipsNothingAppendedSinceTheLogWasOpened) {
   SimFileSystem disk({.seed = 1});
   {
@@ -216,8 +216,8 @@ TEST(LogCursorTest, BeyondTheEndSkipsNothingAppendedSinceTheLogWasOpened) {
   slot.epoch = 9;
   slot.committed = 8;
   EncodeCursorSlot(slot, 1, first);
-  disk.WriteFileBytes("/log/reader.cursor", bytes);
   const auto log = MustOpen("/log", SmallSegments(&disk));
+  disk.WriteFileBytes("/log/reader.cursor", bytes);
   Append(*log, 6, 15);
   const auto cursor = log->OpenCursor("reader");
   ASSERT_TRUE(cursor.ok()) << cursor.status();

@@ -212,7 +212,6 @@ TEST_F(RecoveryTest, MarksOfOtherLogsAndEpochsDoNotCount) {
   Superblock foreign = OwnSuperblock(50);
   foreign.log_id.fill('?');
   PutSuperblock(foreign);
-  PutCursor("future", 60, /*epoch=*/9);
   RecoveredLog log = Recover();
   EXPECT_EQ(Lost(), "");
   EXPECT_EQ(log.mark, 0u);
@@ -232,6 +231,19 @@ TEST_F(RecoveryTest, MarksOfOtherLogsAndEpochsDoNotCount) {
   EXPECT_EQ(log.mark, 3u);
   EXPECT_EQ(Chain(log), "1..3 4..4");
   EXPECT_EQ(Lost(), "");
+}
+
+// As where an older copy of the segments was put back, or all segments since are lost.
+TEST_F(RecoveryTest, CheckpointOfALaterEpochThanAnyHeaderIsEvidenceOfLoss) {
+  Put(Segment(1, 5));
+  PutCursor("later", 60, /*epoch=*/9);
+  const RecoveredLog log = Recover();
+  EXPECT_EQ(log.epoch, 9u);
+  EXPECT_EQ(log.epoch_base, 5u) << "the next open is told to keep what this one kept";
+  EXPECT_EQ(log.mark, 60u);
+  EXPECT_EQ(log.next_sequence, 61u);
+  EXPECT_EQ(Chain(log), "1..5");
+  EXPECT_EQ(Lost(), "6..60 acknowledged truncated");
 }
 
 TEST_F(RecoveryTest, ALostTailInAnUnsyncedPredecessorCutsTheSegmentsBehind) {
