@@ -199,28 +199,47 @@ TEST(LogCursorTest, ForcedTrimmingUnderAReaderIsALossWithItsExactRange) {
   EXPECT_GT(trimmed, 1000);
 }
 
-// As where a cursor of a later copy of the log is put back.
-TEST(LogCursorTest, BeyondTheEndSkipsNothingAppendedSinceTheLogWasOpened) {
-  SimFileSystem disk({.seed = 1});
-  {
-    const auto log = MustOpen("/log", SmallSegments(&disk));
-    Append(*log, 1, 5);
-    ASSERT_TRUE(log->OpenCursor("reader").ok());
+// As where an older copy of the segments is put back beside a cursor, or a cursor of a later copy
+// beside the segments.
+class LaterCursorTest : public ::testing::Test {
+ protected:
+  LaterCursorTest() {
+    {
+      const auto log = MustOpen("/log", SmallSegments(&disk_));
+      Append(*log, 1, 5);
+      EXPECT_TRUE(log->OpenCursor("reader").ok());
+    }
+    later_ = *disk_.ReadFileBytes("/log/reader.cursor");
+    const std::span<char, kSlotBytes> first(&later_.at(kBlockBytes), kSlotBytes);
+    CursorSlot slot;
+    EXPECT_EQ(DecodeCursorSlot(first, 1, &slot), HeaderStatus::kValid);
+    slot.name = "reader";
+    slot.epoch = 9;
+    slot.committed = 8;
+    EncodeCursorSlot(slot, 1, first);
   }
-  std::string bytes = *disk.ReadFileBytes("/log/reader.cursor");
-  ASSERT_GE(bytes.size(), kBlockBytes + kSlotBytes);
-  const std::span<char, kSlotBytes> first(&bytes[kBlockBytes], kSlotBytes);
-  CursorSlot slot;
-  ASSERT_EQ(DecodeCursorSlot(first, 1, &slot), HeaderStatus::kValid);
-  slot.name = "reader";
-  slot.epoch = 9;
-  slot.committed = 8;
-  EncodeCursorSlot(slot, 1, first);
-  const auto log = MustOpen("/log", SmallSegments(&disk));
-  disk.WriteFileBytes("/log/reader.cursor", bytes);
-  Append(*log, 6, 15);
+  void PutLater() { disk_.WriteFileBytes("/log/reader.cursor", later_); }
+
+  SimFileSystem disk_{{.seed = 1}};
+  std::string later_;
+};
+
+TEST_F(LaterCursorTest, BeforeTheLogIsOpenedIsEvidenceOfLossAndNumbersAreNotGivenAnew) {
+  PutLater();
+  const auto log = MustOpen("/log", SmallSegments(&disk_));
+  EXPECT_EQ(log->recovery().records_lost(), 3u) << log->recovery().ToString();
+  Append(*log, 9, 15);
   const auto cursor = log->OpenCursor("reader");
   ASSERT_TRUE(cursor.ok()) << cursor.status();
+  Consume(**cursor, 9, 15);
+}
+
+TEST_F(LaterCursorTest, OnceTheLogIsOpenSkipsNothingThatIsAppended) {
+  const auto log = MustOpen("/log", SmallSegments(&disk_));
+  PutLater();
+  const auto cursor = log->OpenCursor("reader");
+  ASSERT_TRUE(cursor.ok()) << cursor.status();
+  Append(*log, 6, 15);
   Consume(**cursor, 6, 15);
 }
 
