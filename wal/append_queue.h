@@ -136,6 +136,9 @@ class AppendReleaser {
     ++in_chunk_;
   }
 
+  // Records and markers whose credits are to be given back with the next Flush().
+  uint64_t held() const { return uint64_t{records_} + markers_; }
+
   void Flush() {
     FreeChunk();
     if (records_ != 0) queue_->Return(records_, bytes_);

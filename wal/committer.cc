@@ -1,5 +1,7 @@
 #include "wal/committer.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -52,6 +54,7 @@ void Committer::Run() {
   while (true) {
     drained_.clear();
     finished_ = 0;
+    Gather();
     parts_.stats->pending_age().DrainBegins(SteadyNow());
     parts_.gates->BeginGroup();
     parts_.queue->Drain(&drained_);
@@ -67,6 +70,13 @@ void Committer::Run() {
     Rest();
   }
   End();
+}
+
+// Before a group: lets threads that were just told append once more.
+void Committer::Gather() {
+  if (!gathering_.Begin(SteadyNow())) return;
+  // They need the processors, and this thread does not know when the last of them has come.
+  while (gathering_.Waits(parts_.queue->Depth().records, SteadyNow())) sched_yield();
 }
 
 void Committer::CommitDrained() {
@@ -168,8 +178,10 @@ void Committer::Sync(SyncReason reason) {
   if (MILLRACE_SABOTAGE(acknowledge_before_sync)) {
     parts_.watermark->PublishDurable(parts_.core->last_written());
   }
+  const Deadline begun = SteadyNow();
   absl::Status status = Persist([this, reason] { return parts_.core->Sync(reason); });
   if (!status.ok()) return Fail(std::move(status));
+  gathering_.Synced(SteadyNow() - begun);
   sync_deadline_ = kNoDeadline;
   // Published before anybody is told: whoever hears of a record also finds it.
   parts_.watermark->PublishDurable(parts_.core->last_durable());
@@ -189,6 +201,9 @@ void Committer::Sync(SyncReason reason) {
     }
   }
   unsynced_.clear();
+  // Those of this group have not given their space back.
+  const uint64_t in_flight = parts_.queue->Depth().records;
+  gathering_.Told(durable_.size(), in_flight - std::min(in_flight, releaser_.held()));
   WakeDurable();
 }
 

@@ -23,6 +23,7 @@
 #include "wal/completion_gates.h"
 #include "wal/core_meter.h"
 #include "wal/cursor_registry.h"
+#include "wal/group_gathering.h"
 #include "wal/lagging_cursor_watch.h"
 #include "wal/log_events.h"
 #include "wal/mutex.h"
@@ -109,6 +110,7 @@ class Committer {
   };
 
   void Run();
+  void Gather();
   void CommitDrained();
   absl::Status Persist(absl::FunctionRef<absl::Status()> call);
   bool AwaitSpace(Deadline until);
@@ -147,6 +149,7 @@ class Committer {
   AppendReleaser releaser_;
   std::vector<WakeThread::Finished> durable_;  // threads to be told that theirs is
   WakeThread wake_thread_;
+  GroupGathering gathering_;
   CompletionGates::Mask gates_ = 0;  // to be opened for those who are told
   CallbackAppend* oldest_callback_ = nullptr;
   CallbackAppend* newest_callback_ = nullptr;

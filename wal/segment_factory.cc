@@ -19,6 +19,8 @@ namespace {
 // so many segments.
 constexpr uint64_t kRaiseAhead = 16;
 
+// Written and synced at once. All zeros in one piece stood for milliseconds between the log's
+// records and their sync.
 constexpr uint64_t kZeroChunkBytes = uint64_t{256} << 10;
 
 // No record is in a file that could not be made: once there is room for it, it can be.
@@ -149,12 +151,12 @@ absl::Status SegmentFactory::Fillup(File& file, const std::string& name, uint64_
     if (outcome.error < 0) {
       return IoErrorAt("fill", name, offset + outcome.written, outcome.error);
     }
+    // Before the header says "prepared", so that a prepared file is one whose blocks are there.
+    const IoResult synced = SyncFile(file);
+    if (synced < 0) return IoError("sync", name, synced);
     offset += bytes;
   }
-  // Synced before the header says "prepared", so that a prepared file is one
-  // whose blocks are there.
-  const IoResult synced = SyncFile(file);
-  return synced < 0 ? IoError("sync", name, synced) : absl::OkStatus();
+  return absl::OkStatus();
 }
 
 absl::Status SegmentFactory::WritePreparedHeaders(File& file, const std::string& name,
