@@ -277,6 +277,46 @@ TEST_F(CommitterTest, UnsyncedBytesForceASync) {
   EXPECT_TRUE(Eventually([&] { return log_->last_durable() >= 8; }));
 }
 
+// Also in the middle of what was drained at once.
+TEST_F(CommitterTest, NoMoreThanUnsyncedBytesEverWaitForASync) {
+  options_.unsynced_bytes = 64 << 10;
+  options_.group_bytes = 8 << 10;
+  options_.initial_segment_bytes = options_.segment_bytes = 8 << 20;
+  std::atomic<bool> held{false};
+  std::atomic<bool> arrived{false};
+  uint64_t waiting = 0;
+  uint64_t most = 0;
+  Open();
+  std::string active;
+  for (const std::string& name : disk_.FileNames("/log")) {
+    if (name.ends_with(".seg")) active = name;
+  }
+  disk_.SetHook([&](const FileCall& call) {
+    if (call.name != active) return SimVerdict::kProceed;
+    if (call.op == FileOp::kWrite) {
+      arrived = true;
+      arrived.notify_all();
+      held.wait(true);
+      waiting += call.bytes;
+      most = std::max(most, waiting);
+    }
+    if (call.op == FileOp::kSync) waiting = 0;
+    return SimVerdict::kProceed;
+  });
+  held = true;
+  ASSERT_TRUE(log_->Append("held", kBuffered).ok());
+  arrived.wait(false);
+  const std::string payload(1000, 'x');
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(log_->Append(payload, kBuffered).ok());
+  held = false;
+  held.notify_all();
+  ASSERT_TRUE(log_->Flush().ok());
+  EXPECT_GT(most, uint64_t{32} << 10);
+  EXPECT_LE(most, uint64_t{64} << 10);
+  log_.reset();
+  disk_.SetHook(nullptr);
+}
+
 // --- Idleness -------------------------------------------------------------------
 
 TEST_F(CommitterTest, IdleLogWritesOneMarkAndRests) {

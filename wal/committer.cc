@@ -107,7 +107,10 @@ void Committer::CommitDrained() {
     }
     if (!sequence.ok()) return Fail(sequence.status());
     append->sequence = *sequence;
-    if (parts_.core->gathered_bytes() >= options_.group_bytes && !WriteGathered(i + 1)) return;
+    if (parts_.core->gathered_bytes() < options_.group_bytes) continue;
+    if (!WriteGathered(i + 1)) return;
+    if (!HasRoomUnsynced()) Sync(SyncReason::kUnsyncedBytes);
+    if (failed_) return;
   }
   if (!WriteGathered(drained_.size())) return;
   if (const std::optional<SyncReason> reason = SyncReasonNow()) Sync(*reason);
@@ -170,8 +173,14 @@ std::optional<SyncReason> Committer::SyncReasonNow() const {
   if (sync_deadline_ != kNoDeadline && SteadyNow() >= sync_deadline_) {
     return SyncReason::kPolicyInterval;
   }
-  if (bytes >= options_.unsynced_bytes) return SyncReason::kUnsyncedBytes;
+  if (!HasRoomUnsynced()) return SyncReason::kUnsyncedBytes;
   return std::nullopt;
+}
+
+// False if with one more group, of the usual size, more than unsynced_bytes could wait for a sync.
+bool Committer::HasRoomUnsynced() const {
+  const uint64_t group = std::min(options_.group_bytes, options_.unsynced_bytes / 2);
+  return parts_.core->unsynced_bytes() + group < options_.unsynced_bytes;
 }
 
 void Committer::Sync(SyncReason reason) {

@@ -119,6 +119,7 @@ class Committer {
   absl::Status TruncateLog(SequenceNumber last_to_keep);
   bool WriteGathered(size_t end);
   std::optional<SyncReason> SyncReasonNow() const;
+  bool HasRoomUnsynced() const;
   void Sync(SyncReason reason);
   void Rest();
   void Count(const PendingAppend& append);

@@ -130,6 +130,11 @@ class PosixFile final : public File {
     });
   }
 
+  IoResult StartWriteBack(uint64_t offset, uint64_t bytes) override {
+    return Negated(sync_file_range(fd_.get(), static_cast<off64_t>(offset),
+                                   static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE));
+  }
+
   IoResult Sync() override { return Negated(fdatasync(fd_.get())); }
 
   IoResult Truncate(uint64_t size) override {

@@ -22,6 +22,10 @@ constexpr uint64_t kMaxChunkBytes = uint64_t{1} << 20;
 // write-back late (ext4 with data=journal), the error of the next sync is about it.
 constexpr uint64_t kMaxRetainedSyncedBytes = uint64_t{1} << 20;
 
+// From how many bytes on the device gets to work on what is written before the sync. Less than
+// that is synced as fast in one go.
+constexpr uint64_t kWriteBackBytes = uint64_t{64} << 10;
+
 constexpr uint64_t kGroupFrameBytes = FrameBytes(kGroupBodyBytes);
 
 }  // namespace
@@ -258,7 +262,16 @@ absl::Status SegmentWriter::WriteGathered(std::string_view header) {
   gathered_bytes_ = 0;
   in_group_ = false;
   written_ = {offset_, next_, digest_};
+  StartWriteBack();
   return absl::OkStatus();
+}
+
+// A block that is not full yet will be written again.
+void SegmentWriter::StartWriteBack() {
+  const uint64_t end = offset_ / kBlockBytes * kBlockBytes;
+  if (end < write_back_from_ + kWriteBackBytes) return;
+  file_->StartWriteBack(write_back_from_, end - write_back_from_);
+  write_back_from_ = end;
 }
 
 absl::Status SegmentWriter::WriteViews(uint64_t offset) {
@@ -278,6 +291,7 @@ absl::Status SegmentWriter::Sync() {
   const IoResult result = SyncFile(*file_);
   if (result < 0) return GiveUp(IoError("sync", name_, result));
   unsynced_bytes_ = 0;
+  write_back_from_ = offset_ / kBlockBytes * kBlockBytes;
   synced_begin_ = synced_;
   synced_ = written_;
   const uint64_t bound = offset_ - std::min(offset_, kMaxRetainedSyncedBytes);

@@ -158,6 +158,7 @@ class SegmentWriter {
   void PadWrite();
   absl::Status WriteGathered(std::string_view header);
   absl::Status WriteViews(uint64_t offset);
+  void StartWriteBack();
   absl::Status GiveUp(absl::Status status);
   uint64_t next_offset() const { return offset_ + gathered_bytes_; }
   void AddControl(FrameType type, SequenceNumber next, uint32_t body_bytes, const char* body);
@@ -174,6 +175,7 @@ class SegmentWriter {
   uint64_t digest_ = 0;
   SequenceNumber next_;  // number behind the last record gathered
   uint64_t unsynced_bytes_ = 0;
+  uint64_t write_back_from_ = kFramesOffset;  // what is before it, the device has been told of
   uint64_t written_bytes_ = 0;
   bool header_written_ = false;
   uint64_t gathered_bytes_ = 0;

@@ -60,6 +60,14 @@ class File {
   // bytes written, possibly fewer than asked. At most 1024 pieces.
   virtual IoResult Write(uint64_t offset, std::span<const std::string_view> pieces) = 0;
 
+  // Begins to send [offset, offset + bytes) to the device, so that a Sync later has less to wait
+  // for (sync_file_range). Promises nothing: what fails shows at that Sync. May wait for room in
+  // the device's queue.
+  virtual IoResult StartWriteBack(uint64_t offset, uint64_t bytes) {
+    static_cast<void>(offset), static_cast<void>(bytes);
+    return 0;
+  }
+
   // Makes data, and the size needed to read it, durable (fdatasync).
   virtual IoResult Sync() = 0;
 

@@ -101,7 +101,7 @@ struct Options {
   // policy. They stay in memory until they are durable, to be written again, elsewhere,
   // after a failed write or sync. 64 KiB or more. Larger: fewer forced syncs, more memory
   // where durable appends are rare.
-  uint64_t unsynced_bytes = uint64_t{256} << 20;
+  uint64_t unsynced_bytes = uint64_t{64} << 20;
 
   // Each write ends at a 4 KiB boundary, padded, so that none changes a sector that holds older
   // records. For disks that may harm the rest of a sector when power fails during a write to it:

@@ -64,6 +64,10 @@ class ForwardingFileSystem final : public FileSystem {
       if (const auto answer = Ask(FileOp::kWrite, offset, total)) return *answer;
       return target_->Write(offset, pieces);
     }
+    // Advice; not asked about.
+    IoResult StartWriteBack(uint64_t offset, uint64_t bytes) override {
+      return target_->StartWriteBack(offset, bytes);
+    }
     IoResult Sync() override {
       if (const auto answer = Ask(FileOp::kSync)) return *answer;
       return target_->Sync();
