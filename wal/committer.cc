@@ -21,10 +21,6 @@ namespace {
 constexpr uint64_t kIdleChunkBytes = uint64_t{128} << 10;
 constexpr size_t kIdleElements = 4096;
 
-// From this many on, waking those who wait is left to a thread of its own: below,
-// handing over costs more than it saves.
-constexpr size_t kManyWaiters = 16;
-
 // How long the writer sleeps at most while no thread can be had that runs callbacks.
 constexpr std::chrono::milliseconds kThreadRetry{100};
 
@@ -157,75 +153,6 @@ bool Committer::WriteGathered(size_t end) {
   if (end < drained_.size()) releaser_.Flush();
   return true;
 }
-
-// Why a sync is due; nullopt if none is.
-std::optional<SyncReason> Committer::SyncReasonNow() const {
-  for (const PendingAppend* append : unsynced_) {
-    if (append->kind != PendingAppend::Kind::kFlush) return SyncReason::kDurableAppend;
-  }
-  if (!unsynced_.empty()) return SyncReason::kFlush;
-  const uint64_t records = parts_.core->unsynced_records();
-  if (records == 0) return std::nullopt;
-  const SyncPolicy& policy = options_.sync_policy;
-  const uint64_t bytes = parts_.core->unsynced_bytes();
-  if (policy.records != 0 && records >= policy.records) return SyncReason::kPolicyRecords;
-  if (policy.bytes != 0 && bytes >= policy.bytes) return SyncReason::kPolicyBytes;
-  if (sync_deadline_ != kNoDeadline && SteadyNow() >= sync_deadline_) {
-    return SyncReason::kPolicyInterval;
-  }
-  if (!HasRoomUnsynced()) return SyncReason::kUnsyncedBytes;
-  return std::nullopt;
-}
-
-// False if with one more group, of the usual size, more than unsynced_bytes could wait for a sync.
-bool Committer::HasRoomUnsynced() const {
-  const uint64_t group = std::min(options_.group_bytes, options_.unsynced_bytes / 2);
-  return parts_.core->unsynced_bytes() + group < options_.unsynced_bytes;
-}
-
-void Committer::Sync(SyncReason reason) {
-  if (MILLRACE_SABOTAGE(acknowledge_before_sync)) {
-    parts_.watermark->PublishDurable(parts_.core->last_written());
-  }
-  const Deadline begun = SteadyNow();
-  absl::Status status = Persist([this, reason] { return parts_.core->Sync(reason); });
-  if (!status.ok()) return Fail(std::move(status));
-  gathering_.Synced(SteadyNow() - begun);
-  sync_deadline_ = kNoDeadline;
-  // Published before anybody is told: whoever hears of a record also finds it.
-  parts_.watermark->PublishDurable(parts_.core->last_durable());
-  PublishStats();
-  now_us_ = MicrosecondStamp(SteadyNow());
-  for (PendingAppend* append : unsynced_) {
-    if (append->answer == PendingAppend::Answer::kThread) {
-      Count(*append);
-      durable_.push_back({append->completion, append->sequence});
-      releaser_.Add(append);
-    } else if (append->answer == PendingAppend::Answer::kTicket) {
-      Count(*append);
-      durable_.push_back({nullptr, append->sequence, append->ticket});
-      releaser_.Add(append);
-    } else {
-      Finish(append);
-    }
-  }
-  unsynced_.clear();
-  // Those of this group have not given their space back.
-  const uint64_t in_flight = parts_.queue->Depth().records;
-  gathering_.Told(durable_.size(), in_flight - std::min(in_flight, releaser_.held()));
-  WakeDurable();
-}
-
-// With many to wake, the next group begins meanwhile.
-void Committer::WakeDurable() {
-  if (durable_.size() >= kManyWaiters && wake_thread_.Take(&durable_)) return;
-  for (const WakeThread::Finished& f : durable_) gates_ |= f.Tell();
-  durable_.clear();
-  OpenGates();
-}
-
-// Wakes those who were told.
-void Committer::OpenGates() { parts_.gates->Open(std::exchange(gates_, 0)); }
 
 // Before anybody hears how it ended.
 void Committer::Count(const PendingAppend& append) {

@@ -1,6 +1,7 @@
 #include "wal/format.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "queue/sabotage.h"
@@ -151,6 +152,20 @@ uint64_t SegmentSeed(const LogId& log_id, uint64_t number, uint64_t incarnation)
 
 uint64_t BodySeed(const LogId& log_id) {
   return XXH3_64bits_withSeed(log_id.data(), log_id.size(), kBodyDomain);
+}
+
+// A word at a time: what stands behind the last frame may be a whole segment.
+uint64_t NonZeroBytes(std::span<const char> bytes) {
+  constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
+  uint64_t count = 0;
+  size_t i = 0;
+  for (; i + sizeof(uint64_t) <= bytes.size(); i += sizeof(uint64_t)) {
+    const auto word = Get<uint64_t>(&bytes[i]);
+    // The highest bit of each byte that is not zero; adding carries into no other byte.
+    count += std::popcount((((word & kLow7) + kLow7) | word) & ~kLow7);
+  }
+  for (; i < bytes.size(); ++i) count += bytes[i] != 0 ? 1 : 0;
+  return count;
 }
 
 uint64_t BodyChecksum(uint64_t body_seed, std::string_view body) {

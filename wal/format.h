@@ -156,6 +156,8 @@ inline bool AllZero(std::span<const char> bytes) {
          (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
+uint64_t NonZeroBytes(std::span<const char> bytes);
+
 // False for almost all places where no frame begins; costs no hashing. For
 // scanning: `lowest` and `highest` bound the sequence number.
 bool MayBeFrame(const char* bytes, SequenceNumber lowest, SequenceNumber highest,

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -29,21 +28,6 @@ constexpr uint64_t kLeastRecordBytes = 4;
 bool IsLostPlace(IoResult error) {
   return error == -EIO || error == -EBADMSG || error == -EUCLEAN || error == -ENODATA ||
          error == -EREMOTEIO || error == -EILSEQ;
-}
-
-// A word at a time: what stands behind the last frame may be a whole segment.
-uint64_t NonZeroBytes(const char* bytes, size_t size) {
-  constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
-  uint64_t count = 0;
-  size_t i = 0;
-  for (; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t)) {
-    uint64_t word;
-    std::memcpy(&word, bytes + i, sizeof word);
-    // The highest bit of each byte that is not zero; adding carries into no other byte.
-    count += std::popcount((((word & kLow7) + kLow7) | word) & ~kLow7);
-  }
-  for (; i < size; ++i) count += bytes[i] != 0 ? 1 : 0;
-  return count;
 }
 
 bool ConsistentBatch(std::string_view body, uint16_t count) {
@@ -91,6 +75,7 @@ struct SegmentReader::State {
   uint64_t Buffered(uint64_t at) const { return begin + size - at; }
   bool Unreadable(uint64_t from, uint64_t bytes) const;
 
+  bool TakeBuffered(uint64_t limit, SequenceNumber highest, Step* step);
   Candidate Examine(uint64_t at, uint64_t limit, SequenceNumber highest);
   bool Consistent(const FrameHeader& header, std::string_view body) const;
   SequenceNumber HighestAt(uint64_t at, SequenceNumber highest) const;
@@ -264,6 +249,29 @@ SegmentReader::State::Candidate SegmentReader::State::Examine(uint64_t at, uint6
   return c;
 }
 
+// Examine() for a plain record, in sequence and whole in the buffer, as most are. False: it is
+// none.
+bool SegmentReader::State::TakeBuffered(uint64_t limit, SequenceNumber highest, Step* step) {
+  // A look behind the end may have moved the buffer.
+  if (offset < begin || offset >= begin + size || next > highest) return false;
+  const uint64_t there = std::min(Buffered(offset), limit - offset);
+  if (there < kFrameHeaderBytes) return false;
+  FrameHeader& header = step->header;
+  if (DecodeFrameHeader(At(offset), segment_seed, offset, &header) != FrameStatus::kValid ||
+      header.type != FrameType::kRecord || header.flags != 0 || header.sequence != next) {
+    return false;
+  }
+  const uint64_t bytes = FrameBytes(header.body_bytes);
+  if (bytes > there) return false;
+  if (MILLRACE_SABOTAGE(frame_ends_before_edge) && bytes == limit - offset) return false;
+  step->frame = std::string_view(At(offset), bytes);
+  if (header.body_checksum != BodyChecksum(body_seed, step->body())) return false;
+  step->kind = Kind::kFrame;
+  offset += bytes;
+  ++next;
+  return true;
+}
+
 // Looks from *at on for the next place with anything but kBad, and moves *at to
 // it; to the end if there is none.
 SegmentReader::State::Candidate SegmentReader::State::Resync(uint64_t* at, uint64_t limit,
@@ -310,7 +318,7 @@ IoResult SegmentReader::State::CountNonZero(uint64_t from, uint64_t limit, uint6
     const uint64_t available = Buffered(from);
     const uint64_t bytes = std::min(available, limit - from);
     if (from >= file_end || bytes == 0) break;
-    if (!AllZero({At(from), bytes})) *count += NonZeroBytes(At(from), bytes);
+    if (!AllZero({At(from), bytes})) *count += NonZeroBytes({At(from), bytes});
     from += bytes;
   }
   return 0;
@@ -336,7 +344,7 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
   s.file_end = ~uint64_t{0};
   Step step;
   step.offset = s.offset;
-  if (s.offset >= limit) return step;
+  if (s.offset >= limit || s.TakeBuffered(limit, highest, &step)) return step;
 
   State::Candidate here = s.Examine(s.offset, limit, highest);
   if (here.verdict == Verdict::kIntact &&
