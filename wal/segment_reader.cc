@@ -102,8 +102,7 @@ struct SegmentReader::State {
   std::vector<std::pair<uint64_t, uint64_t>> unreadable;  // [first, second), ascending
 };
 
-// Makes [at, at + bytes) available, or as much of it as lies below `limit` and the
-// end of the file. Never reads beyond `limit`, where a writer may be at work.
+// Makes [at, at + bytes) available, as far as file and `limit` go: beyond, a writer may be at work.
 IoResult SegmentReader::State::Fill(uint64_t at, uint64_t bytes, uint64_t limit) {
   uint64_t end = std::min(limit, file_end);
   if (at >= end) return 0;
