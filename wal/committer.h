@@ -44,9 +44,9 @@ namespace millrace {
 // The writer thread around a WalCore: drains the queue, writes and syncs in
 // groups, publishes how far it came, and finishes each append.
 //
-// A group is what the queue holds when the writer comes back for more; nothing
-// is waited for on purpose. While a sync runs the next group gathers by itself,
-// so groups grow with load.
+// A group is what the queue holds when the writer comes back for more. While a sync runs the next
+// group gathers by itself, so groups grow with load. Waited for, a little, are only threads that
+// were just told that theirs is durable (GroupGathering).
 //
 // It ends by itself once the queue is closed and everything admitted is finished.
 // When the core fails for good it closes the queue and finishes everything with that
