@@ -75,6 +75,29 @@ absl::StatusOr<double> RunBare(int producers, uint64_t items) {
       [&] { return queue.try_dequeue_bulk(out.begin(), out.size()); });
 }
 
+// What any order among producers costs that rests on a counter which they share: nothing bounded,
+// nothing sorted, one pass.
+absl::StatusOr<double> RunStamped(int producers, uint64_t items) {
+  struct Stamped {
+    uint64_t stamp;
+    uint64_t item;
+  };
+  moodycamel::ConcurrentQueue<Stamped> queue;
+  alignas(64) std::atomic<uint64_t> stamps{1};
+  std::vector<Stamped> out(64 << 10);
+  return Run(
+      producers, items,
+      [&](uint64_t count) {
+        moodycamel::ProducerToken token(queue);
+        for (uint64_t i = 0; i < count; ++i) {
+          // acq_rel: as the causal queue draws them.
+          if (!queue.enqueue(token, {stamps.fetch_add(1, std::memory_order_acq_rel), i})) return i;
+        }
+        return count;
+      },
+      [&] { return queue.try_dequeue_bulk(out.begin(), out.size()); });
+}
+
 absl::StatusOr<double> RunCausal(int producers, uint64_t items) {
   CausalQueue<uint64_t> queue(Limits{});
   std::vector<uint64_t> out;
@@ -95,13 +118,12 @@ absl::StatusOr<double> RunCausal(int producers, uint64_t items) {
       });
 }
 
-Probe QueueProbe(const std::string& which, const std::string& title, int producers,
-                 absl::StatusOr<double> (*run)(int, uint64_t)) {
+Probe QueueProbe(const std::string& which, const std::string& title, const std::string& settings,
+                 int producers, absl::StatusOr<double> (*run)(int, uint64_t)) {
   Probe probe = {.group = "queue alone, " + Counted(producers, "producer"),
                  .name = absl::StrCat("queue", producers, ".", which),
                  .title = title};
-  probe.settings = which == "bare" ? "one token for each producer; no order among producers"
-                                   : "stamps, two passes, bounded sub-queues; no credits";
+  probe.settings = settings;
   probe.run = [=](const Bench& bench, const std::string&) -> absl::StatusOr<Figures> {
     absl::StatusOr<double> rate = run(producers, bench.Scaled(kItems));
     if (!rate.ok()) return rate.status();
@@ -116,8 +138,16 @@ Probe QueueProbe(const std::string& which, const std::string& title, int produce
 
 void AddQueueProbes(Probes* probes) {
   for (const int producers : {1, 2, 4, 8, 16, 32}) {
-    probes->push_back(QueueProbe("causal", "causal queue", producers, RunCausal));
-    probes->push_back(QueueProbe("bare", "bare moodycamel", producers, RunBare));
+    probes->push_back(QueueProbe("causal", "causal queue",
+                                 "stamps, two passes, bounded sub-queues; no credits", producers,
+                                 RunCausal));
+    probes->push_back(QueueProbe("bare", "bare moodycamel",
+                                 "one token for each producer; no order among producers", producers,
+                                 RunBare));
+    probes->push_back(
+        QueueProbe("stamped", "moodycamel, stamped",
+                   "as bare, and each item draws a number from one counter; not sorted", producers,
+                   RunStamped));
   }
 }
 
