@@ -63,10 +63,7 @@ class File {
   // Begins to send [offset, offset + bytes) to the device, so that a Sync later has less to wait
   // for (sync_file_range). Promises nothing: what fails shows at that Sync. May wait for room in
   // the device's queue.
-  virtual IoResult StartWriteBack(uint64_t offset, uint64_t bytes) {
-    static_cast<void>(offset), static_cast<void>(bytes);
-    return 0;
-  }
+  virtual IoResult StartWriteBack(uint64_t /*offset*/, uint64_t /*bytes*/) { return 0; }
 
   // Makes data, and the size needed to read it, durable (fdatasync).
   virtual IoResult Sync() = 0;

@@ -97,9 +97,9 @@ struct Options {
 
   WhenDiskFull when_disk_full = WhenDiskFull::kHold;
 
-  // Bytes written but not durable at which a sync is forced, whatever the
-  // policy. They stay in memory until they are durable, to be written again, elsewhere,
-  // after a failed write or sync. 64 KiB or more. Larger: fewer forced syncs, more memory
+  // The most bytes that are written and not durable: a sync is forced, whatever the policy,
+  // before another group of `group_bytes` could pass it. They stay in memory until they are
+  // durable, to be written again, elsewhere, after a failed write or sync. 64 KiB or more. Larger: fewer forced syncs, more memory
   // where durable appends are rare.
   uint64_t unsynced_bytes = uint64_t{64} << 20;
 
