@@ -99,8 +99,8 @@ struct Options {
 
   // The most bytes that are written and not durable: a sync is forced, whatever the policy,
   // before another group of `group_bytes` could pass it. They stay in memory until they are
-  // durable, to be written again, elsewhere, after a failed write or sync. 64 KiB or more. Larger: fewer forced syncs, more memory
-  // where durable appends are rare.
+  // durable, to be written again, elsewhere, after a failed write or sync. 64 KiB or more. Larger:
+  // fewer forced syncs, more memory where durable appends are rare.
   uint64_t unsynced_bytes = uint64_t{64} << 20;
 
   // Each write ends at a 4 KiB boundary, padded, so that none changes a sector that holds older
