@@ -311,10 +311,10 @@ TEST_F(CommitterTest, NoMoreThanUnsyncedBytesEverWaitForASync) {
   held = false;
   held.notify_all();
   ASSERT_TRUE(log_->Flush().ok());
+  log_.reset();  // and with it the thread that calls the hook
+  disk_.SetHook(nullptr);
   EXPECT_GT(most, uint64_t{32} << 10);
   EXPECT_LE(most, uint64_t{64} << 10);
-  log_.reset();
-  disk_.SetHook(nullptr);
 }
 
 // --- Idleness -------------------------------------------------------------------
