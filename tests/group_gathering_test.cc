@@ -42,20 +42,27 @@ TEST_F(GroupGatheringTest, WaitsUntilAllAreThere) {
 TEST_F(GroupGatheringTest, WaitsOnWhileTheyComeButNotLongerThanASync) {
   gathering_.Synced(microseconds(100));
   ASSERT_TRUE(Begins(0));
-  EXPECT_TRUE(gathering_.Waits(1, At(24)));
-  EXPECT_TRUE(gathering_.Waits(2, At(48)));
-  EXPECT_TRUE(gathering_.Waits(2, At(72)));
-  EXPECT_FALSE(gathering_.Waits(2, At(73))) << "a quarter of a sync after the last came";
-  ASSERT_TRUE(Begins(100)) << "some came";
-  for (int i = 1; i < 5; ++i) EXPECT_TRUE(gathering_.Waits(i, At(100 + 20 * i)));
-  EXPECT_FALSE(gathering_.Waits(5, At(200)));
+  EXPECT_TRUE(gathering_.Waits(1, At(40)));
+  EXPECT_TRUE(gathering_.Waits(1, At(89)));
+  EXPECT_FALSE(gathering_.Waits(1, At(90))) << "half a sync after the last came";
+  ASSERT_TRUE(Begins(200)) << "some came";
+  for (int i = 1; i < 5; ++i) EXPECT_TRUE(gathering_.Waits(i, At(200 + 20 * i)));
+  EXPECT_FALSE(gathering_.Waits(5, At(300)));
+}
+
+TEST_F(GroupGatheringTest, FewAreWaitedForLessLong) {
+  gathering_.Synced(milliseconds(10));
+  gathering_.Told(1, 0);
+  ASSERT_TRUE(gathering_.Begin(At(0)));
+  EXPECT_TRUE(gathering_.Waits(0, At(21)));
+  EXPECT_FALSE(gathering_.Waits(0, At(22)));
 }
 
 TEST_F(GroupGatheringTest, SlowDiskIsNotWaitedForInProportion) {
   gathering_.Synced(milliseconds(20));
   ASSERT_TRUE(Begins(0));
-  EXPECT_TRUE(gathering_.Waits(0, At(49)));
-  EXPECT_FALSE(gathering_.Waits(0, At(50)));
+  EXPECT_TRUE(gathering_.Waits(0, At(99)));
+  EXPECT_FALSE(gathering_.Waits(0, At(100)));
   GroupGathering coming;
   coming.Synced(milliseconds(20));
   coming.Told(100, 0);
@@ -70,7 +77,7 @@ TEST_F(GroupGatheringTest, WhereNobodyComesItIsTriedEverMoreSeldom) {
   for (int group = 0; group < 1000; ++group) {
     if (!Begins(1000 * group)) continue;
     ++tries;
-    EXPECT_FALSE(gathering_.Waits(0, At(1000 * group + 25)));
+    EXPECT_FALSE(gathering_.Waits(0, At(1000 * group + 50)));
   }
   EXPECT_GE(tries, 15);
   EXPECT_LE(tries, 25);
@@ -78,7 +85,7 @@ TEST_F(GroupGatheringTest, WhereNobodyComesItIsTriedEverMoreSeldom) {
   int group = 1000;
   while (!Begins(1000 * group)) ++group;
   EXPECT_TRUE(gathering_.Waits(1, At(1000 * group)));
-  EXPECT_FALSE(gathering_.Waits(1, At(1000 * group + 25)));
+  EXPECT_FALSE(gathering_.Waits(1, At(1000 * group + 50)));
   EXPECT_TRUE(Begins(1000 * group + 1000));
 }
 
@@ -86,8 +93,8 @@ TEST_F(GroupGatheringTest, SyncsAreAMovingMean) {
   gathering_.Synced(microseconds(80));
   for (int i = 0; i < 100; ++i) gathering_.Synced(microseconds(160));
   ASSERT_TRUE(Begins(0));
-  EXPECT_TRUE(gathering_.Waits(0, At(38)));
-  EXPECT_FALSE(gathering_.Waits(0, At(40)));
+  EXPECT_TRUE(gathering_.Waits(0, At(78)));
+  EXPECT_FALSE(gathering_.Waits(0, At(80)));
 }
 
 }  // namespace
