@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,6 +80,26 @@ TEST(SegmentFactoryTest, FileIsPreparedAndDurableWhenItIsHandedOut) {
     EXPECT_EQ(header.capacity, kFileBytes);
     EXPECT_EQ(log.disk.ReadDurableBytes("log/" + SegmentName(1))->size(), kFileBytes);
   }
+}
+
+// Not all zeros at once, which would keep the log's own syncs waiting; and before the header
+// says that they are there.
+TEST(SegmentFactoryTest, ZerosAreSyncedPieceByPieceBeforeTheHeader) {
+  Log log;
+  uint64_t unsynced = 0;
+  uint64_t most = 0;
+  uint64_t before_header = kFileBytes;
+  log.disk.SetHook([&](const FileCall& call) {
+    if (!ParseSegmentName(call.name).has_value()) return SimVerdict::kProceed;
+    if (call.op == FileOp::kWrite && call.bytes == kFramesOffset) before_header = unsynced;
+    if (call.op == FileOp::kWrite) unsynced += call.bytes;
+    if (call.op == FileOp::kSync) unsynced = 0;
+    most = std::max(most, unsynced);
+    return SimVerdict::kProceed;
+  });
+  ASSERT_TRUE(log.factory->Create(kFileBytes, Fill::kZeros).ok());
+  EXPECT_EQ(before_header, 0u);
+  EXPECT_LE(most, kFileBytes / 4);
 }
 
 TEST(SegmentFactoryTest, OneFailureOfAFileIsMendedWithAnother) {
