@@ -50,6 +50,10 @@ millrace_bazel() {
     "--output_user_root=$MILLRACE_CACHE/bazel" "--output_base=$MILLRACE_CACHE/$name"
   )
   if [[ -n $MILLRACE_JAVA ]]; then startup+=("--server_javabase=$MILLRACE_JAVA"); fi
+  # The toolchain's list of the system's headers, by which layering_check judges, is older than packages
+  # installed since: Bazel writes it again where its marker is gone.
+  local toolchain=$MILLRACE_CACHE/$name/external/@local_config_cc.marker
+  if [[ -e $toolchain && /var/lib/dpkg/status -nt $toolchain ]]; then rm -f "$toolchain"; fi
   local options=()
   if [[ $command == build || $command == test || $command == run ]]; then
     # No convenience links: several output bases would fight for them.  And none that another base

@@ -173,6 +173,7 @@ _peer = repository_rule(
         "header": attr.string(mandatory = True),
         "library": attr.string(mandatory = True),
     },
+    local = True,
 )
 
 # Bazel 4.2.3 would download the repositories below.  Its C++ and Java rules are
