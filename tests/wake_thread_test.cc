@@ -5,6 +5,7 @@
 #include "wal/wake_thread.h"
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -73,6 +74,29 @@ TEST(CompletionGatesTest, GateThatOpensBeforeTheSleepIsNotSleptBefore) {
     return looks == 2;
   });
   EXPECT_EQ(looks, 2);
+}
+
+// How often a waiter looks before it would sleep, where the looks from `done_at` on find it done.
+int LooksBeforeSleep(const CompletionGates& gates, int done_at, bool* done) {
+  int looks = 0;
+  *done = gates.YieldUntil([&] { return ++looks >= done_at; });
+  return looks;
+}
+
+TEST(CompletionGatesTest, WaiterLooksAgainBeforeItSleepsOnlyInACrowd) {
+  CompletionGates gates;
+  bool done = false;
+  EXPECT_EQ(LooksBeforeSleep(gates, 1, &done), 0);
+  EXPECT_FALSE(done);
+  gates.Told(CompletionGates::kCrowd - 1);
+  EXPECT_EQ(LooksBeforeSleep(gates, 1, &done), 0);
+  gates.Told(CompletionGates::kCrowd);
+  EXPECT_EQ(LooksBeforeSleep(gates, 3, &done), 3);
+  EXPECT_TRUE(done);
+  EXPECT_EQ(LooksBeforeSleep(gates, CompletionGates::kYields + 1, &done), CompletionGates::kYields);
+  EXPECT_FALSE(done);
+  gates.Told(1);
+  EXPECT_EQ(LooksBeforeSleep(gates, 1, &done), 0);
 }
 
 TEST(WakeThreadTest, StopFinishesWhatWasTaken) {

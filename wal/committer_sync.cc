@@ -71,6 +71,7 @@ void Committer::Sync(SyncReason reason) {
     }
   }
   unsynced_.clear();
+  parts_.gates->Told(durable_.size());
   // Those of this group have not given their space back.
   const uint64_t in_flight = parts_.queue->Depth().records;
   gathering_.Told(durable_.size(), in_flight - std::min(in_flight, releaser_.held()));

@@ -29,7 +29,9 @@ class Completion {
   // Waits for Finish() and returns what it was given.
   SequenceNumber Await() {
     // No spinning: a write is the least that is waited for, and the writer may need this processor.
+    // In a crowd the others do.
     if (Finished()) return result_;
+    if (gates_->YieldUntil([this] { return Finished(); })) return result_;
     uint32_t seen = kPending;
     // relaxed, both: announces a sleeper in the word itself; the result is acquired below.
     word_.compare_exchange_strong(seen, kAsleep, std::memory_order_relaxed,

@@ -1,6 +1,8 @@
 #ifndef MILLRACE_WAL_COMPLETION_GATES_H_
 #define MILLRACE_WAL_COMPLETION_GATES_H_
 
+#include <sched.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -22,6 +24,11 @@ class CompletionGates {
   static constexpr uint32_t kGates = 4;
   using Mask = uint32_t;  // bit i: gate i
 
+  // Told so many at once, threads are a crowd, and each of the next yields so often before it
+  // sleeps.
+  static constexpr uint64_t kCrowd = 8;
+  static constexpr int kYields = 16;
+
   // Before which gate who begins to wait now does so.
   uint32_t current() const {
     // relaxed: any gate will do; which one it is goes to the writer with the append.
@@ -32,6 +39,26 @@ class CompletionGates {
   void BeginGroup() {
     // relaxed: as in current().
     group_.store(group_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  // So many threads are told at once. One thread only, the writer.
+  void Told(uint64_t threads) {
+    // relaxed: a hint.
+    crowded_.store(threads >= kCrowd, std::memory_order_relaxed);
+  }
+
+  // What a thread does before it sleeps. In a crowd it lets the others run first, until `done` or
+  // for a while: putting a thread to sleep and waking it takes more of a processor than an append.
+  // Where no other thread wants the processor that while is some microseconds. True: `done`.
+  template <class Done>
+  bool YieldUntil(Done done) const {
+    // relaxed: as in Told().
+    if (!crowded_.load(std::memory_order_relaxed)) return false;
+    for (int i = 0; i < kYields; ++i) {
+      sched_yield();
+      if (done()) return true;
+    }
+    return false;
   }
 
   // Waits before `gate` until `done`, which some thread brings about before it opens the gate.
@@ -63,6 +90,7 @@ class CompletionGates {
 
   // Written by the writer once a group.
   alignas(kCacheLineBytes) std::atomic<uint32_t> group_{0};
+  std::atomic<bool> crowded_{false};  // as well
   std::array<Gate, kGates> gates_;
 };
 

@@ -64,6 +64,9 @@ std::unique_ptr<Contestant> NewRocksDb(Durability durability);
 // One file, one thread: write and fdatasync for each record. What the device allows without a
 // group.
 std::unique_ptr<Contestant> NewRawLoop();
+// A queue, a thread that writes and syncs what has gathered, wake-ups, and nothing else. Records of
+// at most 128 bytes.
+std::unique_ptr<Contestant> NewBareLog(Durability durability);
 
 }  // namespace millrace
 

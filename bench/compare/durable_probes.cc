@@ -61,6 +61,9 @@ void AddDurableProbes(Probes* probes) {
     const std::string name = absl::StrCat("durable", producers);
     AddPeers(group, name, Closed(producers), probes);
     probes->push_back(DiskqueueProbe(group, name + ".diskqueue", {.producers = producers}));
+    const auto bare = [] { return NewBareLog(Durability::kDurable); };
+    probes->push_back(
+        ContestantProbe(group, name + ".bare", "bare group commit", bare, Closed(producers)));
     probes->push_back(RawOverwrite(group, name + ".raw"));
   }
   AddPeers(absl::StrCat("durable, 64 producers, ", kOpenLoopRate, " records/s arrive"), "open64",
