@@ -71,6 +71,8 @@ TEST_F(ErrorMessagesTest, OptionsOutOfBoundsNameFieldValueAndBound) {
        "raise it to at least 4096"},
       {[](Options* o) { o->group_bytes = (64u << 20) + 1; }, "group_bytes", "67108865",
        "lower it to at most 67108864"},
+      {[](Options* o) { o->wait_yields = 100'001; }, "wait_yields", "100001",
+       "lower it to at most 100000"},
       {[](Options* o) { o->unsynced_bytes = 65535; }, "unsynced_bytes", "65535",
        "raise it to at least 65536"},
       {[](Options* o) { o->idle_mark_delay = absl::Microseconds(999); }, "idle_mark_delay", "999us",

@@ -172,6 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
                   [](Options& o) { o.queue_bytes = (uint64_t{1} << 38) + 1; }},
         BadOption{"group_bytes", "4096", [](Options& o) { o.group_bytes = 4095; }},
         BadOption{"group_bytes", "67108864", [](Options& o) { o.group_bytes = 67108865; }},
+        BadOption{"wait_yields", "100000", [](Options& o) { o.wait_yields = 100'001; }},
         BadOption{"unsynced_bytes", "65536", [](Options& o) { o.unsynced_bytes = 65535; }},
         BadOption{"sync_policy.interval", "between 0",
                   [](Options& o) { o.sync_policy.interval = absl::Nanoseconds(-1); }},

@@ -84,7 +84,7 @@ int LooksBeforeSleep(const CompletionGates& gates, int done_at, bool* done) {
 }
 
 TEST(CompletionGatesTest, WaiterLooksAgainBeforeItSleepsOnlyInACrowd) {
-  CompletionGates gates;
+  CompletionGates gates(/*yields=*/16);
   bool done = false;
   EXPECT_EQ(LooksBeforeSleep(gates, 1, &done), 0);
   EXPECT_FALSE(done);
@@ -93,7 +93,7 @@ TEST(CompletionGatesTest, WaiterLooksAgainBeforeItSleepsOnlyInACrowd) {
   gates.Told(CompletionGates::kCrowd);
   EXPECT_EQ(LooksBeforeSleep(gates, 3, &done), 3);
   EXPECT_TRUE(done);
-  EXPECT_EQ(LooksBeforeSleep(gates, CompletionGates::kYields + 1, &done), CompletionGates::kYields);
+  EXPECT_EQ(LooksBeforeSleep(gates, 17, &done), 16);
   EXPECT_FALSE(done);
   gates.Told(1);
   EXPECT_EQ(LooksBeforeSleep(gates, 1, &done), 0);

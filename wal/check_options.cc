@@ -64,6 +64,7 @@ absl::Status CheckOptions(const Options& options) {
       CheckRange("queue_records", options.queue_records, 64, uint64_t{1} << 22),
       CheckRange("queue_bytes", options.queue_bytes, 64 * kKiB, uint64_t{1} << 38),
       CheckRange("group_bytes", options.group_bytes, 4 * kKiB, 64 * kMiB),
+      CheckRange("wait_yields", options.wait_yields, 0, 100'000),
       CheckRange("unsynced_bytes", options.unsynced_bytes, 64 * kKiB, UINT64_MAX),
       CheckDuration("sync_policy.interval", options.sync_policy.interval, absl::ZeroDuration()),
       CheckDuration("idle_mark_delay", options.idle_mark_delay, absl::Milliseconds(1)),

@@ -24,10 +24,11 @@ class CompletionGates {
   static constexpr uint32_t kGates = 4;
   using Mask = uint32_t;  // bit i: gate i
 
-  // Told so many at once, threads are a crowd, and each of the next yields so often before it
-  // sleeps.
-  static constexpr uint64_t kCrowd = 8;
-  static constexpr int kYields = 16;
+  // So many threads told at once are a crowd.
+  static constexpr uint64_t kCrowd = 3;
+
+  // In a crowd each thread yields so often before it sleeps (Options::wait_yields).
+  explicit CompletionGates(uint32_t yields = 0) : yields_(yields) {}
 
   // Before which gate who begins to wait now does so.
   uint32_t current() const {
@@ -54,7 +55,7 @@ class CompletionGates {
   bool YieldUntil(Done done) const {
     // relaxed: as in Told().
     if (!crowded_.load(std::memory_order_relaxed)) return false;
-    for (int i = 0; i < kYields; ++i) {
+    for (uint32_t i = 0; i < yields_; ++i) {
       sched_yield();
       if (done()) return true;
     }
@@ -88,6 +89,7 @@ class CompletionGates {
     std::atomic<uint32_t> round{0};
   };
 
+  const uint32_t yields_;
   // Written by the writer once a group.
   alignas(kCacheLineBytes) std::atomic<uint32_t> group_{0};
   std::atomic<bool> crowded_{false};  // as well

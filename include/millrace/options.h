@@ -93,6 +93,14 @@ struct Options {
   // calls while streaming; smaller: less memory held by the writer.
   uint64_t group_bytes = uint64_t{1} << 20;
 
+  // How often a thread that waits for its record yields its processor before it sleeps, where three
+  // or more are told at once that theirs are done. 0 to 100000; 0: it sleeps at once. Putting
+  // threads to sleep and waking them takes longer than what they do in between: on 2 processors 8
+  // threads append 1.4 times, 64 threads 1.6 times as many durable records a second as with 0.
+  // Costs processor time that nobody else wants: some 0.1 ms an append at the default. No effect
+  // with an AppendOptions::timeout, or on fewer threads.
+  uint32_t wait_yields = 200;
+
   SyncPolicy sync_policy;
 
   WhenDiskFull when_disk_full = WhenDiskFull::kHold;
