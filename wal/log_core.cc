@@ -69,8 +69,8 @@ LogCore::LogCore(std::string directory, const Options& options)
       events_(&dispatcher_),
       meter_(&stats_, &events_, options.slow_sync),
       chunks_(options.queue_bytes + kChunkSlackBytes),
-      gates_(options.wait_yields),
       queue_(Limits{.records = options.queue_records, .bytes = options.queue_bytes}),
+      gates_(options.wait_yields),
       callbacks_(&queue_, &watermark_, dropped_) {}
 
 void LogCore::StopHolding() { committer_->StopHolding(); }
