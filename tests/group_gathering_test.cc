@@ -39,6 +39,20 @@ TEST_F(GroupGatheringTest, WaitsUntilAllAreThere) {
   EXPECT_FALSE(gathering_.Begin(At(22))) << "once for those who were told";
 }
 
+TEST_F(GroupGatheringTest, OfManyHalfAreWaitedFor) {
+  gathering_.Synced(milliseconds(1));
+  gathering_.Told(96, 0);
+  ASSERT_TRUE(gathering_.Begin(At(0)));
+  EXPECT_TRUE(gathering_.Waits(47, At(1)));
+  EXPECT_FALSE(gathering_.Waits(48, At(2)));
+  gathering_.Told(96, 100);
+  EXPECT_FALSE(gathering_.Begin(At(3))) << "they came during the sync";
+  gathering_.Told(95, 20);
+  ASSERT_TRUE(gathering_.Begin(At(4))) << "nor is it tried more seldom for that";
+  EXPECT_TRUE(gathering_.Waits(114, At(5)));
+  EXPECT_FALSE(gathering_.Waits(115, At(6)));
+}
+
 TEST_F(GroupGatheringTest, WaitsOnWhileTheyComeButNotLongerThanASync) {
   gathering_.Synced(microseconds(100));
   ASSERT_TRUE(Begins(0));

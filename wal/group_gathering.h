@@ -33,8 +33,11 @@ class GroupGathering {
       --pauses_;
       return;
     }
+    // Where many were told half of all make a group: the others come during its sync.
+    const uint64_t wanted = told < kMany ? waiting + told : (waiting + told) / 2;
+    if (waiting >= wanted) return;
     present_ = waiting;
-    wanted_ = waiting + told;
+    wanted_ = wanted;
     quiet_ = std::min({sync_ / 2, kMostQuiet, kFirst + kEach * static_cast<int64_t>(told)});
   }
 
@@ -62,6 +65,9 @@ class GroupGathering {
   }
 
  private:
+  // From here on what so many threads do between two appends takes the processors longer than a
+  // sync.
+  static constexpr uint64_t kMany = 96;
   // How soon threads run depends on the processors, and on how many there are, not on the disk.
   static constexpr Duration kFirst = std::chrono::microseconds(10);
   static constexpr Duration kEach = std::chrono::microseconds(12);
