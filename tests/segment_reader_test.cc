@@ -53,10 +53,21 @@ class SegmentReaderTest : public ::testing::Test {
     return *reader_;
   }
 
-  // What is met up to the end: "12[3..4]5" for records 1, 2 and 5 and a loss.
-  std::string Walk() {
+  // What is met up to the end: "12[3..4]5" for records 1, 2 and 5 and a loss. `plain`: by
+  // NextPlain where it knows.
+  std::string Walk(bool plain = false) {
     std::string walk;
+    SegmentReader::PlainRecord record;
     for (int steps = 0; steps < 1000; ++steps) {
+      const uint64_t before = reader_->offset();
+      if (plain && reader_->NextPlain(size_, kMaxSequence, &record)) {
+        EXPECT_EQ(record.offset, before);
+        walk += std::to_string(record.sequence);
+        bodies_.emplace_back(record.body);
+        ++plain_records_;
+        continue;
+      }
+      EXPECT_EQ(reader_->offset(), before);
       last_ = reader_->Next(size_, kMaxSequence);
       if (last_.kind == Kind::kLost) {
         walk +=
@@ -80,6 +91,7 @@ class SegmentReaderTest : public ::testing::Test {
   SegmentReader::Step last_;
   std::vector<LostRange> lost_;
   std::vector<std::string> bodies_;
+  int plain_records_ = 0;
 };
 
 TEST_F(SegmentReaderTest, ReturnsEveryFrameAndEndsAtTheEnd) {
@@ -90,6 +102,35 @@ TEST_F(SegmentReaderTest, ReturnsEveryFrameAndEndsAtTheEnd) {
   EXPECT_EQ(last_.offset, segment.offset());
   EXPECT_EQ(bodies_[4], std::string(100, 'e'));
   EXPECT_EQ(reader_->next_sequence(), 6u);
+}
+
+TEST_F(SegmentReaderTest, PlainRecordsAreThoseOfNextWhateverByteIsDamaged) {
+  const SegmentBuilder segment = FiveRecords().IdleMark();
+  const std::string sound = segment.Bytes();
+  for (uint64_t at = kFramesOffset; at < sound.size(); ++at) {
+    std::string bytes = sound;
+    bytes[at] ^= 1;
+    Read(bytes);
+    bodies_.clear();
+    const std::string walk = Walk();
+    const std::vector<std::string> bodies = bodies_;
+    Read(bytes);
+    bodies_.clear();
+    EXPECT_EQ(Walk(/*plain=*/true), walk) << at;
+    EXPECT_EQ(bodies_, bodies) << at;
+  }
+  Read(sound);
+  plain_records_ = 0;
+  EXPECT_EQ(Walk(/*plain=*/true), "12345");
+  EXPECT_EQ(plain_records_, 5);
+  SegmentReader::PlainRecord record;
+  Read(sound);
+  EXPECT_EQ(reader_->Next(size_, 2).kind, Kind::kFrame);  // the group
+  EXPECT_TRUE(reader_->NextPlain(size_, 2, &record));
+  EXPECT_TRUE(reader_->NextPlain(size_, 2, &record));
+  EXPECT_FALSE(reader_->NextPlain(size_, 2, &record)) << "beyond the highest";
+  EXPECT_FALSE(reader_->NextPlain(segment.FrameBegin(4) - 1, 9, &record)) << "beyond the limit";
+  EXPECT_FALSE(reader_->NextPlain(segment.FrameBegin(3), 9, &record)) << "at the limit";
 }
 
 TEST_F(SegmentReaderTest, ZerosBehindTheLastFrameAreTheEnd) {

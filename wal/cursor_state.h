@@ -98,6 +98,7 @@ class CursorState {
   absl::Status Await(absl::Duration timeout);
   void ShowRead(Entry* entry) const;
   void Show(Entry* entry) const;
+  bool PushPlain(std::span<char>* memory, std::vector<Entry>* entries) const;
   void Take(const Entry& entry);
 
   void ReadFrom(SequenceNumber next, const ReadPosition& from);

@@ -225,6 +225,9 @@ inline constexpr uint32_t kBatchEntryHasExtras = 0x80000000;
 // The i-th record of a kBatch body (i < count). nullopt if it contradicts itself.
 std::optional<RecordView> DecodeBatchRecord(std::string_view body, uint16_t count, uint16_t i);
 
+// Whether all `count` records of a kBatch body lie within it, and none contradicts itself.
+bool IsConsistentBatch(std::string_view body, uint16_t count);
+
 // Takes the first attribute off `encoded`. False at the end.
 bool NextAttribute(std::string_view* encoded, Attribute* attribute);
 

@@ -46,6 +46,24 @@ void EncodeExtras(const AppendOptions& options, char* out) {
   }
 }
 
+bool IsConsistentBatch(std::string_view body, uint16_t count) {
+  const uint64_t index_bytes = uint64_t{4} * count;
+  if (body.size() < index_bytes) return false;
+  uint64_t begin = index_bytes;
+  for (uint16_t i = 0; i < count; ++i) {
+    uint32_t entry;
+    std::memcpy(&entry, body.data() + uint64_t{4} * i, sizeof entry);
+    const uint64_t bytes = entry & ~kBatchEntryHasExtras;
+    if (bytes > body.size() - begin) return false;
+    if ((entry & kBatchEntryHasExtras) != 0 &&
+        !DecodeRecord(body.substr(begin, bytes), kHasExtras).has_value()) {
+      return false;
+    }
+    begin += bytes;
+  }
+  return true;
+}
+
 bool NextAttribute(std::string_view* encoded, Attribute* attribute) {
   if (encoded->size() < 8) return false;
   const uint64_t name_bytes = GetU32(encoded->data());

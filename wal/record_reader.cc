@@ -184,6 +184,14 @@ std::optional<RecordReader::Kind> RecordReader::ReadSegment(SequenceNumber limit
   const uint64_t end = sealed ? ending->end : file_end_;
   if (next_ > fresh_up_to_) Refresh(sealed ? kMaxSequence : limit);
 
+  if (SegmentReader::PlainRecord plain; reader_->NextPlain(end, highest, &plain)) {
+    confirming_ = false;
+    if (plain.sequence < next_) return std::nullopt;
+    frame_offset_ = plain.offset;
+    SetEntry(plain.sequence, plain.body, 0);
+    next_ = plain.sequence + 1;
+    return Kind::kRecord;
+  }
   const uint64_t offset = reader_->offset();
   const SequenceNumber expected = reader_->next_sequence();
   SegmentReader::Step step = reader_->Next(end, highest);

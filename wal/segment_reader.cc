@@ -30,24 +30,6 @@ bool IsLostPlace(IoResult error) {
          error == -EREMOTEIO || error == -EILSEQ;
 }
 
-bool ConsistentBatch(std::string_view body, uint16_t count) {
-  const uint64_t index_bytes = uint64_t{4} * count;
-  if (body.size() < index_bytes) return false;
-  uint64_t begin = index_bytes;
-  for (uint16_t i = 0; i < count; ++i) {
-    uint32_t entry;
-    std::memcpy(&entry, body.data() + uint64_t{4} * i, sizeof entry);
-    const uint64_t bytes = entry & ~kBatchEntryHasExtras;
-    if (bytes > body.size() - begin) return false;
-    if ((entry & kBatchEntryHasExtras) != 0 &&
-        !DecodeRecord(body.substr(begin, bytes), kHasExtras).has_value()) {
-      return false;
-    }
-    begin += bytes;
-  }
-  return true;
-}
-
 }  // namespace
 
 struct SegmentReader::State {
@@ -75,7 +57,8 @@ struct SegmentReader::State {
   uint64_t Buffered(uint64_t at) const { return begin + size - at; }
   bool Unreadable(uint64_t from, uint64_t bytes) const;
 
-  bool TakeBuffered(uint64_t limit, SequenceNumber highest, Step* step);
+  bool TakeBuffered(uint64_t limit, SequenceNumber highest, FrameHeader* header,
+                    std::string_view* frame);
   Candidate Examine(uint64_t at, uint64_t limit, SequenceNumber highest);
   bool Consistent(const FrameHeader& header, std::string_view body) const;
   SequenceNumber HighestAt(uint64_t at, SequenceNumber highest) const;
@@ -183,7 +166,7 @@ bool SegmentReader::State::Consistent(const FrameHeader& header, std::string_vie
     case FrameType::kRecord:
       return header.flags == 0 || DecodeRecord(body, header.flags).has_value();
     case FrameType::kBatch:
-      return ConsistentBatch(body, header.count);
+      return IsConsistentBatch(body, header.count);
     case FrameType::kGroup:
     case FrameType::kIdleMark:
     case FrameType::kFooter: {
@@ -250,22 +233,22 @@ SegmentReader::State::Candidate SegmentReader::State::Examine(uint64_t at, uint6
 
 // Examine() for a plain record, in sequence and whole in the buffer, as most are. False: it is
 // none.
-bool SegmentReader::State::TakeBuffered(uint64_t limit, SequenceNumber highest, Step* step) {
+bool SegmentReader::State::TakeBuffered(uint64_t limit, SequenceNumber highest, FrameHeader* header,
+                                        std::string_view* frame) {
   // A look behind the end may have moved the buffer.
   if (offset < begin || offset >= begin + size || next > highest) return false;
   const uint64_t there = std::min(Buffered(offset), limit - offset);
   if (there < kFrameHeaderBytes) return false;
-  FrameHeader& header = step->header;
-  if (DecodeFrameHeader(At(offset), segment_seed, offset, &header) != FrameStatus::kValid ||
-      header.type != FrameType::kRecord || header.flags != 0 || header.sequence != next) {
+  if (DecodeFrameHeader(At(offset), segment_seed, offset, header) != FrameStatus::kValid ||
+      header->type != FrameType::kRecord || header->flags != 0 || header->sequence != next) {
     return false;
   }
-  const uint64_t bytes = FrameBytes(header.body_bytes);
+  const uint64_t bytes = FrameBytes(header->body_bytes);
   if (bytes > there) return false;
   if (MILLRACE_SABOTAGE(frame_ends_before_edge) && bytes == limit - offset) return false;
-  step->frame = std::string_view(At(offset), bytes);
-  if (header.body_checksum != BodyChecksum(body_seed, step->body())) return false;
-  step->kind = Kind::kFrame;
+  *frame = std::string_view(At(offset), bytes);
+  const std::string_view body = frame->substr(kFrameHeaderBytes, header->body_bytes);
+  if (header->body_checksum != BodyChecksum(body_seed, body)) return false;
   offset += bytes;
   ++next;
   return true;
@@ -343,7 +326,11 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
   s.file_end = ~uint64_t{0};
   Step step;
   step.offset = s.offset;
-  if (s.offset >= limit || s.TakeBuffered(limit, highest, &step)) return step;
+  if (s.offset >= limit) return step;
+  if (s.TakeBuffered(limit, highest, &step.header, &step.frame)) {
+    step.kind = Kind::kFrame;
+    return step;
+  }
 
   State::Candidate here = s.Examine(s.offset, limit, highest);
   if (here.verdict == Verdict::kIntact &&
@@ -391,6 +378,18 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
   step.kind = Kind::kError;
   step.error = here.error;
   return step;
+}
+
+bool SegmentReader::NextPlain(uint64_t limit, SequenceNumber highest, PlainRecord* record) {
+  State& s = *state_;
+  if (s.offset >= limit) return false;
+  FrameHeader header;
+  std::string_view frame;
+  record->offset = s.offset;
+  if (!s.TakeBuffered(limit, highest, &header, &frame)) return false;
+  record->sequence = header.sequence;
+  record->body = frame.substr(kFrameHeaderBytes, header.body_bytes);
+  return true;
 }
 
 uint64_t SegmentReader::offset() const { return state_->offset; }

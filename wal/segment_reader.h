@@ -56,6 +56,16 @@ class SegmentReader {
   // that, and kUnknown, leave the reader where it is.
   Step Next(uint64_t limit, SequenceNumber highest);
 
+  struct PlainRecord {
+    uint64_t offset;  // of its frame
+    SequenceNumber sequence;
+    std::string_view body;  // until the next call
+  };
+
+  // Next() where that is a record without key and attributes, in sequence and whole in the buffer,
+  // as most are, in half the time. False: it is none, or not known to be; then nothing has changed.
+  bool NextPlain(uint64_t limit, SequenceNumber highest, PlainRecord* record);
+
   uint64_t offset() const;
   SequenceNumber next_sequence() const;
   uint64_t bytes_read() const;
