@@ -110,7 +110,7 @@ TEST(RecoveryTableTest, EveryFileHasOneFate) {
       }
     }
   }
-  coverage.ExpectComplete(8 * 4 * 3);
+  coverage.ExpectComplete(8 * 4 * 2);
 }
 
 TEST(RecoveryTableTest, EveryRowSaysWhy) {

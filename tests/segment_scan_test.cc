@@ -10,6 +10,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
@@ -113,6 +115,51 @@ TEST_F(SegmentScanTest, StartThatIsUnknownIsFoundBehindDamageAndWithoutIt) {
   EXPECT_EQ(scan->records, 1u);
 }
 
+TEST_F(SegmentScanTest, SegmentWithoutAFrameBeginsWhereItWasExpectedTo) {
+  const std::string bytes = SegmentBuilder(Header()).Bytes();
+  for (const auto& [expected, first] : {std::pair(kNoSequence, 1), {7, 7}}) {
+    const auto scan = Scan(bytes, expected);
+    ASSERT_TRUE(scan.ok());
+    EXPECT_EQ(scan->first, first);
+    EXPECT_EQ(scan->next, first);
+    EXPECT_EQ(scan->last_valid, kNoSequence);
+  }
+}
+
+TEST_F(SegmentScanTest, TellsWhatTheFramesSay) {
+  SegmentHeader header = Header();
+  header.first_sequence = 11;
+  header.first_retained = 2;
+  SegmentBuilder segment(header);
+  segment.At(10).Group(10).Record("11").Batch({{"12"}, {"13"}}).At(20).Group(13).Record("14");
+  // A mark that goes back, and a time that is no group's.
+  segment.Group(11).At(30).IdleMark();
+  const auto scan = Scan(segment.Bytes(), 11);
+  ASSERT_TRUE(scan.ok());
+  EXPECT_TRUE(scan->holes.empty());
+  EXPECT_EQ(scan->first, 11u);
+  EXPECT_EQ(scan->next, 15u);
+  EXPECT_EQ(scan->last_valid, 14u);
+  EXPECT_EQ(scan->records, 4u);
+  EXPECT_EQ(scan->time_ns, 20);
+  ASSERT_EQ(scan->marks.size(), 1u);
+  EXPECT_EQ(scan->marks[0].mark, 14u);
+  EXPECT_EQ(scan->first_retained, 2u);
+  EXPECT_EQ(scan->digest, segment.AsPredecessor().digest);
+  EXPECT_EQ(scan->bytes_read, segment.offset() - kFramesOffset);
+  EXPECT_EQ(Scan(TwoRecords().Group(2).Group(1).Bytes())->marks[0].mark, 2u);
+}
+
+TEST_F(SegmentScanTest, NothingCountsBehindAFooter) {
+  SegmentBuilder segment = TwoRecords().Footer();
+  const uint64_t end = segment.offset();
+  const auto scan = Scan(segment.Record("behind").Bytes());
+  ASSERT_TRUE(scan.ok());
+  EXPECT_TRUE(scan->ends_with_footer);
+  EXPECT_EQ(scan->records, 2u);
+  EXPECT_EQ(scan->end, end);
+}
+
 TEST_F(SegmentScanTest, MarksOfManyEpochsAreForgedAndTakeNoMemory) {
   std::string bytes = TwoRecords().Bytes();
   for (uint64_t epoch = 2; epoch <= 9; ++epoch) {
@@ -180,6 +227,8 @@ TEST_F(SegmentScanTest, FooterAtTheEndOfTheFileIsRead) {
   ASSERT_TRUE(footer.has_value());
   EXPECT_EQ(footer->body.last_sequence, 2u);
   EXPECT_EQ(footer->end, size_);
+  EXPECT_EQ(footer->digest, TwoRecords().Footer().AsPredecessor().digest);
+  EXPECT_TRUE(Footer(SegmentBuilder(Header()).Footer().Bytes()).has_value()) << "without a record";
 }
 
 TEST_F(SegmentScanTest, FileThatCannotEndInAFooterHasNone) {
@@ -192,6 +241,27 @@ TEST_F(SegmentScanTest, FileThatCannotEndInAFooterHasNone) {
   SegmentBuilder segment = TwoRecords();
   segment.Group(2).Frame(FrameType::kPadding, 0, 0, "");
   EXPECT_FALSE(Footer(segment.Bytes()).has_value());
+}
+
+// Its checksums hold there all the same.
+TEST_F(SegmentScanTest, FooterWhereNoFrameCanStandIsNone) {
+  const auto at = [this](uint64_t offset) {
+    FooterBody footer;
+    footer.group = {kNumber, kIncarnation, 1, 0, 0, 1};
+    footer.first_sequence = 1;
+    FrameHeader header;
+    header.sequence = 1;
+    header.body_bytes = kFooterBodyBytes;
+    header.type = FrameType::kFooter;
+    std::string frame(FrameBytes(kFooterBodyBytes), '\0');
+    EncodeFooterBody(footer, frame.data() + kFrameHeaderBytes);
+    SealFrame(header, SegmentSeed(Header().log_id, kNumber, kIncarnation),
+              BodySeed(Header().log_id), offset, frame.data());
+    return Footer(std::string(offset, '\0') + frame).has_value();
+  };
+  EXPECT_TRUE(at(kFramesOffset));
+  EXPECT_FALSE(at(kFramesOffset - kAlignment)) << "among the headers";
+  EXPECT_FALSE(at(kFramesOffset + 1)) << "between two places";
 }
 
 TEST_F(SegmentScanTest, FooterThatCannotBeReadIsNone) {
@@ -257,6 +327,44 @@ TEST_F(SegmentScanTest, FooterCutShortByTheEndOfTheFileTellsNoIdentity) {
   const std::string bytes = segment.Bytes();
   EXPECT_TRUE(Identity(bytes).has_value());
   EXPECT_FALSE(Identity(bytes.substr(0, bytes.size() - 8)).has_value());
+}
+
+TEST_F(SegmentScanTest, OnlyAnIntactMarkTellsTheIdentity) {
+  const auto with = [](FrameType type) {
+    std::string body(kGroupBodyBytes, '\0');
+    EncodeGroupBody({kNumber, kIncarnation, 1, 0, 0, 1}, body.data());
+    const uint16_t count = CarriesRecords(type) ? 1 : 0;
+    return SegmentBuilder(Header()).Frame(type, 0, count, body).Bytes();
+  };
+  for (const FrameType type : {FrameType::kGroup, FrameType::kIdleMark}) {
+    std::string bytes = with(type);
+    EXPECT_TRUE(Identity(bytes).has_value());
+    bytes[kFramesOffset + kFrameHeaderBytes + 16] ^= 1;  // the epoch
+    EXPECT_FALSE(Identity(bytes).has_value());
+  }
+  EXPECT_FALSE(Identity(with(FrameType::kRecord)).has_value()) << "a payload that looks like one";
+}
+
+TEST_F(SegmentScanTest, NoMoreIsReadThanThereIs) {
+  std::vector<uint64_t> asked;
+  disk_.SetHook([&](const FileCall& call) {
+    if (call.op == FileOp::kRead) asked.push_back(call.bytes);
+    return SimVerdict::kProceed;
+  });
+  const std::string bytes = SegmentBuilder(Header()).Record("a").Bytes();
+  const std::string zeros(bytes.size(), '\0');
+  EXPECT_FALSE(Identity(bytes).has_value());
+  EXPECT_FALSE(HoldsAnything(Put(zeros)));
+  for (const uint64_t at_once : asked)
+    EXPECT_LE(at_once, bytes.size()) << "memory for a small file";
+  // Where the size cannot be told, up to where the file ends.
+  disk_.AddRule({.op = FileOp::kStat, .error = EIO, .name = "segment", .count = 3});
+  asked.clear();
+  EXPECT_FALSE(Identity(bytes).has_value());
+  EXPECT_EQ(asked.size(), 2u);
+  EXPECT_FALSE(HoldsAnything(Put(zeros)));
+  EXPECT_TRUE(HoldsAnything(Put(bytes)));
+  disk_.SetHook(nullptr);
 }
 
 TEST_F(SegmentScanTest, FileWithoutAMarkOrWithoutEndTellsNoIdentity) {

@@ -144,7 +144,7 @@ HeaderStatus DecodeSegmentHeader(std::span<const char, kSegmentHeaderBytes> byte
 
 uint64_t SegmentSeed(const LogId& log_id, uint64_t number, uint64_t incarnation) {
   char bytes[32];
-  std::memcpy(bytes, log_id.data(), 16);
+  std::memcpy(bytes, log_id.data(), log_id.size());
   Put(bytes + 16, number);
   Put(bytes + 24, incarnation);
   return XXH3_64bits_withSeed(bytes, sizeof bytes, kFrameDomain);
@@ -157,14 +157,14 @@ uint64_t BodySeed(const LogId& log_id) {
 // A word at a time: what stands behind the last frame may be a whole segment.
 uint64_t NonZeroBytes(std::span<const char> bytes) {
   constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
+  const size_t words = bytes.size() / sizeof(uint64_t);
   uint64_t count = 0;
-  size_t i = 0;
-  for (; i + sizeof(uint64_t) <= bytes.size(); i += sizeof(uint64_t)) {
-    const auto word = Get<uint64_t>(&bytes[i]);
+  for (size_t i = 0; i < words; ++i) {
+    const auto word = Get<uint64_t>(bytes.data() + i * sizeof(uint64_t));
     // The highest bit of each byte that is not zero; adding carries into no other byte.
     count += std::popcount((((word & kLow7) + kLow7) | word) & ~kLow7);
   }
-  for (; i < bytes.size(); ++i) count += bytes[i] != 0 ? 1 : 0;
+  for (const char byte : bytes.subspan(words * sizeof(uint64_t))) count += byte != 0 ? 1 : 0;
   return count;
 }
 

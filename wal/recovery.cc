@@ -87,14 +87,14 @@ absl::StatusOr<Holds> FileSorter::HoldsOfFile(const SegmentFile& file) const {
         if (absl::IsUnimplemented(scan.status()) && ErrnoOf(scan.status()) == 0) {
           return scan.status();
         }
-        return Holds::kDamage;
+        return Holds::kSomething;
       }
       return HoldsOf(*scan);
     }
     case Kind::kMisnamed:
-      return file.header.number < lowest_needed_ ? Holds::kNothingNeeded : Holds::kRecords;
+      return file.header.number < lowest_needed_ ? Holds::kNothingNeeded : Holds::kSomething;
     default:
-      return NamedAsLost(file.number) ? Holds::kDamage : Holds::kNothingNeeded;
+      return NamedAsLost(file.number) ? Holds::kSomething : Holds::kNothingNeeded;
   }
 }
 

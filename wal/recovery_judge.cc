@@ -162,7 +162,7 @@ void ChainJudge::Keep(size_t index, SequenceNumber last, SequenceNumber last_val
                            .file_bytes = link.file->bytes});
   verdict_.predecessor = {link.number, link.incarnation, last, end, digest};
   verdict_.last_recovered = std::max(verdict_.last_recovered, last_valid);
-  verdict_.links[index] = {Place::kKept, Holds::kRecords};
+  verdict_.links[index].place = Place::kKept;
 }
 
 // The records from expected_ to `last` are intact, and behind the first loss.
@@ -280,7 +280,7 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
   last_seen_ = std::max(last_seen_, link.last_valid());
   const bool empty = link.last() < link.first;
   if (!empty && link.last() < chain_.first_retained) {
-    fate = {Place::kTrimmed, Holds::kNothingNeeded};
+    fate.place = Place::kTrimmed;
     verdict_.predecessor = {link.number, link.incarnation, link.last(), link.end(), link.digest()};
     verdict_.below = verdict_.predecessor;
     return absl::OkStatus();
@@ -303,8 +303,11 @@ absl::Status ChainJudge::JudgeLink(size_t index) {
   if (mode == Mode::kDropping) report_->tail_records_dropped += link.records();
   if (fate.place == Place::kKept) return absl::OkStatus();
   fate.place = mode_ == Mode::kAside ? Place::kStopped : Place::kOffChain;
-  fate.holds = link.scan.has_value() ? HoldsOf(*link.scan) : Holds::kNothingNeeded;
-  if (link.records() > 0) fate.holds = Holds::kRecords;
+  if (link.scan.has_value()) {
+    fate.holds = HoldsOf(*link.scan);
+  } else if (!empty) {
+    fate.holds = Holds::kSomething;
+  }
   return absl::OkStatus();
 }
 
@@ -385,8 +388,8 @@ absl::StatusOr<RecoveryVerdict> ChainJudge::Walk() {
 }  // namespace
 
 Holds HoldsOf(const SegmentScan& scan) {
-  if (scan.records > 0) return Holds::kRecords;
-  return scan.end_nonzero_bytes > 0 || !scan.holes.empty() ? Holds::kDamage : Holds::kNothingNeeded;
+  const bool something = scan.records > 0 || scan.end_nonzero_bytes > 0 || !scan.holes.empty();
+  return something ? Holds::kSomething : Holds::kNothingNeeded;
 }
 
 absl::StatusOr<RecoveryVerdict> JudgeChain(const RecoveryChain& chain,

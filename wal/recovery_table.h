@@ -122,8 +122,7 @@ struct FileFateTable {
   // What of this log's the file's own header or name stands for.
   enum class Holds : uint8_t {
     kNothingNeeded,  // no record that is not dead
-    kRecords,        // intact records, dead or not
-    kDamage,         // no intact record, but bytes that may remain of some
+    kSomething,      // intact records, dead or not, or bytes that may remain of some
   };
   enum class Fate : uint8_t { kKeep, kRemove, kSetAside, kIgnore };
   struct Row {
@@ -133,7 +132,7 @@ struct FileFateTable {
   };
   static std::span<const Row> Rows();
   static Fate Decide(FileTable::Kind kind, Place place, Holds holds);
-  static constexpr int kKinds = 8, kPlaces = 4, kHolds = 3;
+  static constexpr int kKinds = 8, kPlaces = 4, kHolds = 2;
 };
 
 }  // namespace millrace

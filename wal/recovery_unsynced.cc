@@ -62,7 +62,7 @@ absl::Status TakeUnsynced(const RecoveryChain& chain, RecoveryPolicy policy,
   for (auto segment = first; segment != kept.end(); ++segment) {
     runs.push_back({segment->number, segment->incarnation, kFramesOffset, segment->end,
                     segment->first_sequence, segment->last_sequence});
-    verdict->links[IndexOf(chain, segment->number)] = {Place::kOffChain, Holds::kRecords};
+    verdict->links[IndexOf(chain, segment->number)] = {Place::kOffChain, Holds::kSomething};
   }
   const SegmentScan& trusted = *chain.links[IndexOf(chain, first->number)].trusted;
   const SequenceNumber next = std::max(trusted.next, first->first_sequence);
@@ -73,7 +73,7 @@ absl::Status TakeUnsynced(const RecoveryChain& chain, RecoveryPolicy policy,
     first->last_sequence = next - 1;
     first->end = trusted.end;
     first->digest = trusted.digest;
-    verdict->links[IndexOf(chain, first->number)] = {Place::kKept, Holds::kRecords};
+    verdict->links[IndexOf(chain, first->number)].place = Place::kKept;
     kept.erase(first + 1, kept.end());
   } else {
     kept.erase(first, kept.end());

@@ -29,10 +29,7 @@ uint64_t ScanEnd(File& file) {
 }
 
 // How much of it is read at once: a small file needs little memory.
-size_t ReadBytes(uint64_t end) {
-  constexpr uint64_t kLeastReadBytes = 4096;
-  return std::clamp<uint64_t>(end, kLeastReadBytes, kMostReadBytes);
-}
+size_t ReadBytes(uint64_t end) { return std::min<uint64_t>(end, kMostReadBytes); }
 
 void AddMark(const GroupBody& group, SegmentScan* scan) {
   scan->first_retained = std::max(scan->first_retained, group.first_retained);
@@ -196,8 +193,7 @@ std::optional<GroupBody> FindIdentity(File& file, const LogId& log_id, uint64_t 
   uint64_t offset = kFramesOffset;
   while (offset < end) {
     const IoResult got = ReadFully(file, offset, {buffer.get(), read_bytes});
-    if (got == 0) return std::nullopt;
-    if (got > 0) {
+    if (got >= 0) {
       const std::span<const char> bytes(buffer.get(), static_cast<size_t>(got));
       if (auto group = FindMark(bytes, offset, log_id, number); group.has_value()) return group;
       if (bytes.size() < read_bytes) return std::nullopt;
