@@ -136,6 +136,47 @@ TEST_F(SegmentReaderFaultTest, NeighbouringBlocksAreOneUnreadablePlace) {
   EXPECT_EQ(lost_[0].cause, LossCause::kUnreadable);
 }
 
+// Records behind an unreadable padding, whose content is nothing anyway.
+TEST_F(SegmentReaderFaultTest, CauseIsOfThePlaceAndNotOfItsNeighbours) {
+  const auto padded = [](SegmentBuilder segment, uint64_t to) {
+    const uint64_t bytes = to - segment.offset() - kFrameHeaderBytes;
+    return segment.Frame(FrameType::kPadding, 0, 0, std::string(bytes, '\0'));
+  };
+  SegmentBuilder segment(Header());
+  // Record 1 ends where block 3 begins; the padding of block 4 ends where block 5 begins.
+  segment.Group(0);
+  segment.Record(std::string(3 * kBlockBytes - segment.offset() - kFrameHeaderBytes, 'r'));
+  segment.Record("2");
+  segment = padded(segment, 5 * kBlockBytes).Record("3");
+  segment = padded(segment, 6 * kBlockBytes).Record("4");
+  segment = padded(segment, 8 * kBlockBytes).Record("5");
+  const std::string good = segment.Bytes();
+  // The bulk read, and the single blocks `from` to `to`.
+  const auto unreadable = [this](uint64_t from, uint64_t to) {
+    FailReads(EIO, 1);
+    FailReads(EIO, from, to - from + 1);
+  };
+  std::string bytes = good;
+  bytes[segment.FrameBegin(1) + kFrameHeaderBytes] ^= 1;
+  unreadable(3, 3);
+  EXPECT_EQ(Walk(bytes), "[1..2] 3 4 5 ");
+  EXPECT_EQ(lost_[0].cause, LossCause::kChecksum) << "ends where the unreadable place begins";
+  disk_.ClearRules();
+
+  bytes = good;
+  bytes[segment.FrameBegin(4) + kFrameHeaderBytes] ^= 1;
+  unreadable(4, 4);
+  FailReads(EIO, 7);
+  EXPECT_EQ(Walk(bytes), "1 2 [3..3] 4 5 ");
+  EXPECT_EQ(lost_[0].cause, LossCause::kChecksum) << "between two unreadable places";
+  disk_.ClearRules();
+
+  unreadable(4, 5);
+  EXPECT_EQ(Walk(good), "1 2 [3..3] 4 5 ");
+  EXPECT_EQ(lost_[0].cause, LossCause::kUnreadable) << "the second of two blocks";
+  disk_.ClearRules();
+}
+
 TEST_F(SegmentReaderFaultTest, FailureOfEverythingIsAnErrorAtWhateverReadItComes) {
   const std::string bytes = DamagedSegment();
   const uint64_t reads = ReadsOf(bytes);
@@ -163,6 +204,12 @@ TEST_F(SegmentReaderFaultTest, FileThatEndsAmongSingleBlocksIsReadToItsEnd) {
   EXPECT_EQ(Walk(bytes, bytes.size() + 100'000), "1 2 ");
   EXPECT_EQ(last_.kind, Kind::kEnd);
   EXPECT_EQ(last_.end_cause, LossCause::kTruncated);
+  // And where it ends with one of them.
+  const std::string whole = segment.PadToBlock().Bytes();
+  ASSERT_EQ(whole.size() % kBlockBytes, 0u);
+  FailReads(EIO, 1);
+  EXPECT_EQ(Walk(whole, whole.size() + 100'000), "1 2 ");
+  EXPECT_EQ(last_.offset, whole.size());
 }
 
 TEST_F(SegmentReaderFaultTest, SizeOfTheFileThatCannotBeToldIsAnError) {

@@ -7,92 +7,18 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "millrace/testing/sim_file_system.h"
-#include "tests/segment_builder.h"
+#include "tests/segment_reader_fixture.h"
 
 namespace millrace {
 namespace {
 
-using Kind = SegmentReader::Kind;
-
-SegmentHeader Header(SequenceNumber first = 1) {
-  SegmentHeader header;
-  header.log_id.fill('r');
-  header.number = 3;
-  header.incarnation = 1234;
-  header.first_sequence = first;
-  header.capacity = 1 << 20;
-  return header;
-}
-
-class SegmentReaderTest : public ::testing::Test {
- protected:
-  SegmentReaderTest() {
-    EXPECT_EQ(disk_.OpenDirectory("log", DirectoryMode::kCreate, &directory_), 0);
-  }
-
-  // Frames 0 to 5: a group and five records of 100 bytes.
-  SegmentBuilder FiveRecords(SequenceNumber first = 1) {
-    SegmentBuilder segment(Header(first));
-    segment.Group(first - 1);
-    for (char c = 'a'; c < 'f'; ++c) segment.Record(std::string(100, c));
-    return segment;
-  }
-
-  SegmentReader& Read(const std::string& bytes, SequenceNumber next = 1) {
-    WriteFile(*directory_, "segment", bytes);
-    EXPECT_EQ(directory_->Open("segment", OpenMode::kRead, &file_), 0);
-    reader_ = std::make_unique<SegmentReader>(file_.get(), Header().log_id, 3, 1234);
-    reader_->Seek(kFramesOffset, next);
-    size_ = bytes.size();
-    return *reader_;
-  }
-
-  // What is met up to the end: "12[3..4]5" for records 1, 2 and 5 and a loss. `plain`: by
-  // NextPlain where it knows.
-  std::string Walk(bool plain = false) {
-    std::string walk;
-    SegmentReader::PlainRecord record;
-    for (int steps = 0; steps < 1000; ++steps) {
-      const uint64_t before = reader_->offset();
-      if (plain && reader_->NextPlain(size_, kMaxSequence, &record)) {
-        EXPECT_EQ(record.offset, before);
-        walk += std::to_string(record.sequence);
-        bodies_.emplace_back(record.body);
-        ++plain_records_;
-        continue;
-      }
-      EXPECT_EQ(reader_->offset(), before);
-      last_ = reader_->Next(size_, kMaxSequence);
-      if (last_.kind == Kind::kLost) {
-        walk +=
-            "[" + std::to_string(last_.lost.first) + ".." + std::to_string(last_.lost.last) + "]";
-        lost_.push_back(last_.lost);
-      } else if (last_.kind != Kind::kFrame) {
-        return walk;
-      } else if (last_.header.count > 0) {
-        walk += std::to_string(last_.header.sequence);
-        bodies_.emplace_back(last_.body());
-      }
-    }
-    return walk + " without end";
-  }
-
-  SimFileSystem disk_{SimOptions{}};
-  std::unique_ptr<Directory> directory_;
-  std::unique_ptr<File> file_;
-  std::unique_ptr<SegmentReader> reader_;
-  uint64_t size_ = 0;
-  SegmentReader::Step last_;
-  std::vector<LostRange> lost_;
-  std::vector<std::string> bodies_;
-  int plain_records_ = 0;
-};
+class SegmentReaderTest : public SegmentReaderFixture {};
 
 TEST_F(SegmentReaderTest, ReturnsEveryFrameAndEndsAtTheEnd) {
   const SegmentBuilder segment = FiveRecords().IdleMark();
@@ -269,59 +195,6 @@ TEST_F(SegmentReaderTest, SkipsUnknownSkippableFramesAndStopsAtOthers) {
   EXPECT_EQ(last_.offset, segment.FrameBegin(4));
 }
 
-TEST_F(SegmentReaderTest, IntactFramesThatContradictTheSegmentAreLost) {
-  // Checksums hold in all of these.
-  SegmentBuilder backwards(Header());
-  backwards.Group(0).Record("1").Record("2").SkipTo(1).Record("again").SkipTo(3).Record("3");
-  Read(backwards.Bytes());
-  EXPECT_EQ(Walk(), "12[3..2]3");
-  EXPECT_EQ(lost_.back().cause, LossCause::kInconsistent);
-
-  SegmentBuilder far(Header());
-  far.Group(0).Record("1").SkipTo(kMaxSequence).Record("far").SkipTo(3).Record("3");
-  Read(far.Bytes());
-  EXPECT_EQ(Walk(), "1[2..2]3");
-
-  SegmentBuilder batch(Header());
-  batch.Group(0).Record("1").Frame(FrameType::kBatch, 0, 9, "short").Record("11");
-  Read(batch.Bytes());
-  EXPECT_EQ(Walk(), "1[2..10]11");
-
-  SegmentBuilder extras(Header());
-  extras.Group(0).Frame(FrameType::kRecord, kHasExtras, 1, "\xff\xff\xff\xff....").Record("2");
-  Read(extras.Bytes());
-  EXPECT_EQ(Walk(), "[1..1]2");
-  EXPECT_EQ(lost_.back().cause, LossCause::kInconsistent);
-
-  SegmentBuilder mark(Header());
-  mark.Group(/*mark=*/5).Record("1");
-  Read(mark.Bytes());
-  EXPECT_EQ(Walk(), "[1..0]1");
-}
-
-TEST_F(SegmentReaderTest, HighestBoundsWhatIsTaken) {
-  const SegmentBuilder segment = FiveRecords();
-  Read(segment.Bytes());
-  std::string walk;
-  SegmentReader::Step step;
-  while ((step = reader_->Next(size_, 3)).kind == Kind::kFrame) {
-    if (step.header.count > 0) walk += std::to_string(step.header.sequence);
-  }
-  EXPECT_EQ(walk, "123");
-  EXPECT_EQ(step.kind, Kind::kEnd);
-  EXPECT_EQ(step.offset, segment.FrameBegin(4));
-}
-
-TEST_F(SegmentReaderTest, NumberTooHighForTheBytesBetweenIsNotTaken) {
-  SegmentBuilder segment = FiveRecords();
-  segment.SkipTo(2000).Record("too far");
-  std::string bytes = segment.Bytes();
-  bytes[segment.FrameBegin(5) + 40] ^= 1;
-  Read(bytes);
-  EXPECT_EQ(Walk(), "1234");
-  EXPECT_GE(reader_->bytes_read(), bytes.size() - kFramesOffset);
-}
-
 TEST_F(SegmentReaderTest, BytesBehindTheEndAreCountedWithoutZeros) {
   const std::string tail("\x80\x01\0\xff\x7f\0\x80\x80\xfe\0\0\x10\x01", 13);
   Read(FiveRecords().Bytes() + tail);
@@ -344,6 +217,54 @@ TEST_F(SegmentReaderTest, FollowsAGrowingFileWithoutReadingPastTheLimit) {
   const std::string_view piece(later);
   ASSERT_EQ(writer->Write(limit, std::span(&piece, 1)), static_cast<IoResult>(later.size()));
   EXPECT_EQ(Walk(), "345");
+}
+
+TEST_F(SegmentReaderTest, SeekForgetsWhatWasBufferedAndWhatCouldNotBeRead) {
+  const SegmentBuilder segment = FiveRecords();
+  std::string bytes = segment.Bytes();
+  Read(bytes);
+  disk_.AddRule({.op = FileOp::kRead, .error = EIO, .name = "segment", .count = 2});
+  EXPECT_EQ(Walk(), "");
+  EXPECT_EQ(last_.end_cause, LossCause::kUnreadable);
+  bytes[segment.FrameBegin(2) + kFrameHeaderBytes] ^= 1;
+  WriteFile(*directory_, "segment", bytes);
+  reader_->Seek(kFramesOffset, 1);
+  EXPECT_EQ(Walk(), "1[2..2]345");
+  EXPECT_EQ(lost_[0].cause, LossCause::kChecksum);
+  bytes[segment.FrameBegin(2) + kFrameHeaderBytes] ^= 1;
+  WriteFile(*directory_, "segment", bytes);
+  reader_->Seek(segment.FrameBegin(2), 2);
+  EXPECT_EQ(Walk(), "2345");
+}
+
+// Little memory at the tail, few calls for a whole log.
+TEST_F(SegmentReaderTest, ReadsGrowFromSmallToLargeAndReadNothingTwice) {
+  SegmentBuilder segment(Header());
+  segment.Record(std::string(100'000, 'l'));
+  for (int i = 0; i < 2000; ++i) segment.Record(std::string(10 + i, 'r'));
+  segment.Record(std::string(3 << 20, 'L'));
+  Read(segment.Bytes());
+  std::vector<uint64_t> asked;
+  disk_.SetHook([&](const FileCall& call) {
+    if (call.op == FileOp::kRead) asked.push_back(call.bytes);
+    return SimVerdict::kProceed;
+  });
+  for (int round = 0; round < 2; ++round) {
+    const uint64_t before = reader_->bytes_read();
+    const uint64_t stats = disk_.Calls(FileOp::kStat);
+    asked.clear();
+    while (reader_->Next(size_, kMaxSequence).kind == Kind::kFrame) continue;
+    EXPECT_EQ(reader_->next_sequence(), 2003u);
+    EXPECT_EQ(reader_->bytes_read() - before, size_ - kFramesOffset);
+    EXPECT_EQ(asked.front(), 32u << 10);
+    EXPECT_LE(asked[2], 128u << 10);
+    const uint64_t most = *std::max_element(asked.begin(), asked.end() - 1);
+    EXPECT_TRUE(most > 1u << 19 && most <= 1u << 20) << most;
+    EXPECT_LE(asked.size(), 10u);
+    EXPECT_EQ(disk_.Calls(FileOp::kStat) - stats, 1u) << "for the large record";
+    reader_->Seek(kFramesOffset, 1);
+  }
+  disk_.SetHook(nullptr);
 }
 
 TEST_F(SegmentReaderTest, AnUnknownStartTakesTheFirstFrameThatStandsThere) {
@@ -386,8 +307,14 @@ TEST_F(SegmentReaderTest, ALengthOnDiskTakesNoMemoryThatTheFileDoesNotHold) {
   std::string frame(1024, 'x');
   EncodeFrameHeader(header, SegmentSeed(Header().log_id, 3, 1234), segment.offset(), frame.data());
   Read(bytes + frame);
+  const uint64_t there = size_;
   size_ = uint64_t{1} << 62;
+  disk_.SetHook([&](const FileCall& call) {
+    if (call.op == FileOp::kRead) EXPECT_LE(call.bytes, (1u << 20) + there);
+    return SimVerdict::kProceed;
+  });
   EXPECT_EQ(Walk(), "1");
+  disk_.SetHook(nullptr);
   EXPECT_EQ(last_.end_cause, LossCause::kTruncated);
   EXPECT_EQ(last_.nonzero_bytes, 1024u - std::count(frame.begin(), frame.end(), '\0'));
 }

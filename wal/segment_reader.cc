@@ -212,7 +212,7 @@ SegmentReader::State::Candidate SegmentReader::State::Examine(uint64_t at, uint6
   c.bytes = bytes;
   const SequenceNumber behind = c.header.sequence + c.header.count;
   if (c.header.sequence < next || c.header.sequence > HighestAt(at, highest) ||
-      (c.header.count > 0 && behind - 1 > highest)) {
+      behind - 1 > highest) {
     return bad(LossCause::kInconsistent);
   }
   c.error = Fill(at, bytes, limit);
@@ -255,28 +255,27 @@ bool SegmentReader::State::TakeBuffered(uint64_t limit, SequenceNumber highest, 
 }
 
 // Looks from *at on for the next place with anything but kBad, and moves *at to
-// it; to the end if there is none.
+// it; kBad if there is none.
 SegmentReader::State::Candidate SegmentReader::State::Resync(uint64_t* at, uint64_t limit,
                                                              SequenceNumber highest) {
   Candidate found;
-  while (*at < limit) {
-    found.error = Fill(*at, kBlockBytes + kFrameHeaderBytes, limit);
+  while (true) {
+    found.error = Fill(*at, kFrameHeaderBytes, limit);
     if (found.error < 0) {
       found.verdict = Candidate::Verdict::kError;
       return found;
     }
     const uint64_t end = std::min(limit, file_end);
-    if (*at + kFrameHeaderBytes > end) break;
+    if (*at + kFrameHeaderBytes > end) return Candidate();
     // The places whose whole header is in the buffer begin in its first `step` bytes.
     uint64_t step = std::min<uint64_t>(Buffered(*at) - kFrameHeaderBytes, kBlockBytes);
     step = step / kAlignment * kAlignment + kAlignment;
     const char* bytes = At(*at);
     if (!AllZero({bytes, step})) {
-      const SequenceNumber lowest = std::max<SequenceNumber>(next, 1);
       const uint64_t places = step;
       for (uint64_t i = 0; i < places; i += kAlignment) {
         const uint64_t place = *at + i;
-        if (!MayBeFrame(bytes + i, lowest, HighestAt(place, highest), limit - place)) continue;
+        if (!MayBeFrame(bytes + i, next, HighestAt(place, highest), limit - place)) continue;
         found = Examine(place, limit, highest);
         if (found.verdict != Candidate::Verdict::kBad) {
           *at = place;
@@ -289,17 +288,12 @@ SegmentReader::State::Candidate SegmentReader::State::Resync(uint64_t* at, uint6
     }
     *at += step;
   }
-  *at = limit;
-  return Candidate();
 }
 
 IoResult SegmentReader::State::CountNonZero(uint64_t from, uint64_t limit, uint64_t* count) {
-  *count = 0;
   while (from < std::min(limit, file_end)) {
     if (const IoResult error = Fill(from, 1, limit); error < 0) return error;
-    const uint64_t available = Buffered(from);
-    const uint64_t bytes = std::min(available, limit - from);
-    if (from >= file_end || bytes == 0) break;
+    const uint64_t bytes = std::min(Buffered(from), limit - from);
     if (!AllZero({At(from), bytes})) *count += NonZeroBytes({At(from), bytes});
     from += bytes;
   }
@@ -333,8 +327,7 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
   }
 
   State::Candidate here = s.Examine(s.offset, limit, highest);
-  if (here.verdict == Verdict::kIntact &&
-      (s.next == kNoSequence || here.header.sequence == s.next)) {
+  if (here.verdict == Verdict::kIntact) {
     step.kind = Kind::kFrame;
     step.header = here.header;
     step.frame = std::string_view(s.At(s.offset), here.bytes);
@@ -343,9 +336,8 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
     return step;
   }
   uint64_t at = s.offset;
-  LossCause cause = LossCause::kInconsistent;
+  const LossCause cause = s.Unreadable(at, here.bytes) ? LossCause::kUnreadable : here.cause;
   if (here.verdict == Verdict::kBad) {
-    cause = s.Unreadable(at, here.bytes) ? LossCause::kUnreadable : here.cause;
     at += here.header_intact ? here.bytes : kAlignment;
     here = s.Resync(&at, limit, highest);
   }
