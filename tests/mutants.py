@@ -26,9 +26,10 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCES = ["format", "segment_reader", "segment_scan", "recovery", "recovery_chain", "recovery_judge",
            "recovery_losses", "recovery_table", "slot_file", "superblock"]
-TESTS = ["format", "golden_format", "segment_reader", "segment_reader_content", "segment_reader_fault", "segment_scan", "slot_file",
-         "superblock", "recovery", "recovery_chain", "recovery_evidence", "recovery_fault", "recovery_policy",
-         "recovery_table"]
+TESTS = ["format", "golden_format", "segment_reader", "segment_reader_content", "segment_reader_fault",
+         "segment_scan", "slot_file", "superblock", "recovery", "recovery_chain", "recovery_evidence",
+         "recovery_fault", "recovery_files", "recovery_gap", "recovery_outcome", "recovery_policy",
+         "recovery_search", "recovery_table"]
 # For mutants that those let live: slower, and told what is damaged.
 SLOW_TESTS = ["damage/lost_newest_segment", "damage/unsynced_tail", "damage/epoch_bases", "damage/segment_set",
               "damage/corruption_matrix", "damage/read_only_open"]

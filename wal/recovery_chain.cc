@@ -183,7 +183,6 @@ absl::Status ChainFollower::FindTrusted(ChainLink* link) {
   if (!status.ok()) return status;
   chain_.bytes_scanned += trusted.scan->bytes_read;
   link->trusted = std::move(trusted.scan);
-  link->trusted->next = std::max(link->trusted->next, link->first);
   return absl::OkStatus();
 }
 
@@ -191,10 +190,12 @@ absl::Status ChainFollower::FindTrusted(ChainLink* link) {
 // dead could follow the live ones. They do so behind a hole, and the hole is not
 // covered by any mark that the segment itself holds.
 void ChainFollower::EndAtFirstDoubt(ChainLink* link) {
-  SequenceNumber mark = link->header == nullptr ? 0 : link->header->mark;
-  for (const StatedMark& stated : link->scan->marks) mark = std::max(mark, stated.mark);
+  const std::vector<StatedMark>& marks = link->scan->marks;
   for (const Hole& hole : link->scan->holes) {
-    if (hole.range.records() == 0 || hole.range.last <= mark) continue;
+    const bool covered = std::any_of(marks.begin(), marks.end(), [&](const StatedMark& stated) {
+      return hole.range.last <= stated.mark;
+    });
+    if (hole.range.records() == 0 || covered) continue;
     CutBefore(hole, &*link->scan);
     return;
   }

@@ -95,7 +95,7 @@ absl::Status ChainJudge::Meet(Gap gap) {
   }
   switch (GapTable::Decide(numbers, gap.behind, gap.known, gap.boot, policy_)) {
     case Action::kNote:
-      if (notes_) losses_.Add(gap.range, Acknowledgement::kUnknown);
+      if (notes_) losses_.Note(gap.range);
       return absl::OkStatus();
     case Action::kReport:
       if (gap.known == Known::kSettled) {
@@ -183,13 +183,11 @@ void ChainJudge::SetRunAside(const ChainLink& link, SequenceNumber last, uint64_
 void ChainJudge::NoteDamage(const ChainLink& link) {
   const bool header_lost = link.header == nullptr;
   if (!header_lost && (!notes_ || link.file->damaged_copies == 0)) return;
-  report_->lost.push_back({.first = link.first,
-                           .last = link.first - 1,
-                           .segment = link.number,
-                           .begin = 0,
-                           .end = kFramesOffset,
-                           .cause = LossCause::kChecksum,
-                           .acknowledgement = Acknowledgement::kUnknown});
+  losses_.Note({.first = link.first,
+                .last = link.first - 1,
+                .segment = link.number,
+                .end = kFramesOffset,
+                .cause = LossCause::kChecksum});
 }
 
 // What is missing before the link's first record.
@@ -256,14 +254,13 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
     absl::Status status = meet(gap, hole);
     if (!status.ok() || mode_ == Mode::kDropping) return status;
   }
-  SequenceNumber last = link.named_end.has_value() ? link.named_end->last_sequence : 0;
-  if (scan.next <= last) {
+  if (link.named_end.has_value() && scan.next <= link.named_end->last_sequence) {
     Gap gap;
     gap.range = {.first = scan.next,
-                 .last = last,
+                 .last = link.named_end->last_sequence,
                  .segment = link.number,
                  .begin = scan.end,
-                 .end = link.named_end.has_value() ? link.named_end->cut : 0,
+                 .end = link.named_end->cut,
                  .cause = scan.end_cause};
     gap.behind = RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
     gap.boot = BootOf(link);
@@ -335,13 +332,12 @@ absl::Status ChainJudge::JudgeEnd() {
   if (top == nullptr || closed) return absl::OkStatus();
   if (top->scan->end_cause == LossCause::kUnreadable) {
     // No torn write: nobody knows what stands there.
-    losses_.Add({.first = expected_,
-                 .last = expected_ - 1,
-                 .segment = top->number,
-                 .begin = top->end(),
-                 .end = top->file->bytes,
-                 .cause = LossCause::kUnreadable},
-                Acknowledgement::kUnknown);
+    losses_.Note({.first = expected_,
+                  .last = expected_ - 1,
+                  .segment = top->number,
+                  .begin = top->end(),
+                  .end = top->file->bytes,
+                  .cause = LossCause::kUnreadable});
     if (policy_ == RecoveryPolicy::kStrict) return losses_.Refusal();
   }
   if (top->scan->end_nonzero_bytes > 0) {
@@ -355,11 +351,10 @@ absl::Status ChainJudge::JudgeEnd() {
 // A segment that was begun and is lost: how many records stood in it nobody knows.
 absl::Status ChainJudge::JudgeLostNewest() {
   if (chain_.lost_newest == 0 || chain_.lost_newest_is_counted) return absl::OkStatus();
-  losses_.Add({.first = expected_,
-               .last = expected_ - 1,
-               .segment = chain_.lost_newest,
-               .cause = chain_.lost_newest_cause},
-              Acknowledgement::kUnknown);
+  losses_.Note({.first = expected_,
+                .last = expected_ - 1,
+                .segment = chain_.lost_newest,
+                .cause = chain_.lost_newest_cause});
   verdict_.lost_at_end = true;
   return policy_ == RecoveryPolicy::kStrict ? losses_.Refusal() : absl::OkStatus();
 }

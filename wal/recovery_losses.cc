@@ -7,10 +7,6 @@
 namespace millrace {
 
 void LossReporter::Add(const LostRange& range, Acknowledgement above, SequenceNumber mark) {
-  if (range.records() == 0) {
-    report_->lost.push_back(range);
-    return;
-  }
   LostRange part = range;
   if (range.first <= mark) {
     part.last = std::min(range.last, mark);

@@ -17,6 +17,9 @@ class LossReporter {
   // By the mark that was known when the range was found missing.
   void Add(const LostRange& range, Acknowledgement above, SequenceNumber mark);
 
+  // Damage that costs no record that is known: its numbers are none.
+  void Note(const LostRange& place) { report_->lost.push_back(place); }
+
   // The error of kStrict, which names the last range added.
   absl::Status Refusal() const;
 

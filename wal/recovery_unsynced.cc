@@ -47,7 +47,7 @@ absl::Status TakeUnsynced(const RecoveryChain& chain, RecoveryPolicy policy,
   bool withheld = false;
   for (const ChainLink& link : chain.links) {
     if (!link.sync_failed) continue;
-    losses.Add(NoteOf(link), Acknowledgement::kUnknown);
+    losses.Note(NoteOf(link));
     withheld = withheld || link.trusted.has_value();
     if (withheld && policy == RecoveryPolicy::kStrict) return losses.Refusal();
   }
