@@ -38,7 +38,10 @@ SegmentHeader SampleHeader() {
   header.predecessor = {6, 99, 100, 8192, 12345};
   header.boot_id = 77;
   header.created_ns = -5;
-  header.epoch_bases.Push(2, 100);
+  header.in_use = 5;
+  for (uint64_t epoch = 2; epoch < 2 + EpochBases::kEntries; ++epoch) {
+    header.epoch_bases.Push(epoch, 90 + epoch);
+  }
   return header;
 }
 
@@ -77,6 +80,32 @@ TEST(SegmentHeaderTest, OneCopyDoesNotPassForTheOther) {
 TEST(SegmentHeaderTest, ZerosAreNothing) {
   SegmentHeader decoded;
   EXPECT_EQ(DecodeSegmentHeader(HeaderBytes{}, 0, &decoded), HeaderStatus::kZero);
+}
+
+TEST(SegmentHeaderTest, ChecksumOfZerosAndAnotherKindOfBlockAreDamage) {
+  SegmentHeader decoded;
+  HeaderBytes bytes = Encode(SampleHeader(), 0);
+  Set<uint64_t>(bytes, 0, 0);
+  EXPECT_EQ(DecodeSegmentHeader(bytes, 0, &decoded), HeaderStatus::kDamaged);
+  bytes = Encode(SampleHeader(), 0);
+  bytes[15] ^= 1;  // of the magic
+  Reseal(bytes, 0);
+  EXPECT_EQ(DecodeSegmentHeader(bytes, 0, &decoded), HeaderStatus::kDamaged);
+}
+
+TEST(SegmentHeaderTest, IsWrittenInItsPlaceAlone) {
+  std::array<char, kSegmentHeaderBytes + 8> bytes;
+  bytes.fill('u');
+  EncodeSegmentHeader(SampleHeader(), 0,
+                      std::span<char, kSegmentHeaderBytes>(bytes.data(), kSegmentHeaderBytes));
+  EXPECT_EQ(std::string(bytes.end() - 8, bytes.end()), "uuuuuuuu");
+}
+
+TEST(SegmentHeaderTest, SegmentBehindTheLastNumberIsNoContradiction) {
+  SegmentHeader header = SampleHeader();
+  header.first_sequence = kMaxSequence + 1;
+  SegmentHeader decoded;
+  EXPECT_EQ(DecodeSegmentHeader(Encode(header, 0), 0, &decoded), HeaderStatus::kValid);
 }
 
 TEST(SegmentHeaderTest, EveryFlippedBitIsDamage) {
@@ -150,9 +179,10 @@ FrameStatus RoundTrip(const FrameHeader& header, FrameHeader* decoded) {
 
 TEST(FrameHeaderTest, EveryTypeComesBackAsItWas) {
   for (const FrameHeader& header :
-       {Sample(), Sample(FrameType::kBatch, 3), Sample(FrameType::kGroup, 0),
-        Sample(FrameType::kIdleMark, 0), Sample(FrameType::kFooter, 0),
-        Sample(FrameType::kPadding, 0), Sample(static_cast<FrameType>(0x80), 0)}) {
+       {Sample(), Sample(FrameType::kBatch, 1), Sample(FrameType::kBatch, 3),
+        Sample(FrameType::kGroup, 0), Sample(FrameType::kIdleMark, 0),
+        Sample(FrameType::kFooter, 0), Sample(FrameType::kPadding, 0),
+        Sample(static_cast<FrameType>(0x80), 0)}) {
     FrameHeader decoded;
     EXPECT_EQ(RoundTrip(header, &decoded), FrameStatus::kValid);
     EXPECT_EQ(decoded, header);
@@ -196,6 +226,8 @@ TEST(FrameHeaderTest, NewerTypesAndFlagsAreUnknownUnlessSkippable) {
   FrameHeader flagged = Sample();
   flagged.flags = 0x02;
   EXPECT_EQ(RoundTrip(flagged, &decoded), FrameStatus::kUnknown);
+  EXPECT_EQ(RoundTrip(Sample(static_cast<FrameType>(0x80), 1), &decoded), FrameStatus::kUnknown)
+      << "records are not skipped";
   FrameHeader skippable = Sample(static_cast<FrameType>(0xff), 0);
   skippable.flags = 0xff;
   EXPECT_EQ(RoundTrip(skippable, &decoded), FrameStatus::kValid);
@@ -208,14 +240,20 @@ TEST(FrameHeaderTest, ContradictionsAreInvalidThoughTheChecksumHolds) {
   EXPECT_EQ(RoundTrip(Sample(FrameType::kBatch, 0), &decoded), FrameStatus::kInvalid);
   EXPECT_EQ(RoundTrip(Sample(FrameType::kGroup, 1), &decoded), FrameStatus::kInvalid);
   EXPECT_EQ(RoundTrip(Sample(FrameType::kPadding, 1), &decoded), FrameStatus::kInvalid);
-  FrameHeader wrong_size = Sample(FrameType::kGroup, 0);
-  wrong_size.body_bytes = kGroupBodyBytes + 8;
-  EXPECT_EQ(RoundTrip(wrong_size, &decoded), FrameStatus::kInvalid);
+  for (const FrameType mark : {FrameType::kGroup, FrameType::kIdleMark, FrameType::kFooter}) {
+    EXPECT_EQ(RoundTrip(Sample(mark, 1), &decoded), FrameStatus::kInvalid);
+    FrameHeader wrong_size = Sample(mark, 0);
+    wrong_size.body_bytes += 8;
+    EXPECT_EQ(RoundTrip(wrong_size, &decoded), FrameStatus::kInvalid);
+  }
   for (const SequenceNumber sequence : {SequenceNumber{0}, kMaxSequence + 2, ~SequenceNumber{0}}) {
     FrameHeader header = Sample();
     header.sequence = sequence;
     EXPECT_EQ(RoundTrip(header, &decoded), FrameStatus::kInvalid) << sequence;
   }
+  FrameHeader last = Sample(FrameType::kGroup, 0);
+  last.sequence = kMaxSequence + 1;
+  EXPECT_EQ(RoundTrip(last, &decoded), FrameStatus::kValid) << "behind the last record";
 }
 
 TEST(FrameHeaderTest, ThePreCheckNeverRulesOutAFrame) {
@@ -238,6 +276,18 @@ TEST(FrameHeaderTest, TheDigestTellsOrderAndContent) {
   EXPECT_NE(FrameDigest(FrameDigest(0, a), b), FrameDigest(FrameDigest(0, b), a));
   EXPECT_NE(FrameDigest(0, a), FrameDigest(0, b));
   EXPECT_NE(FrameDigest(0, a), 0u);
+  // What comes out as 0 is 1.
+  uint64_t word;
+  std::memcpy(&word, a, sizeof word);
+  EXPECT_EQ(FrameDigest(word, a), 1u);
+}
+
+TEST(BytesTest, ThoseThatAreNotZeroAreCounted) {
+  const std::string bytes("\x80\x01\0\xff\x7f\0\x80\x80\xfe\0\0\x10\x01\0\x40\x02\x03", 17);
+  const size_t counts[] = {0, 1, 2, 2, 3, 4, 4, 5, 6, 7, 7, 7, 8, 9, 9, 10, 11, 12};
+  for (size_t size = 0; size <= bytes.size(); ++size) {
+    EXPECT_EQ(NonZeroBytes(std::span(bytes.data(), size)), counts[size]) << size;
+  }
 }
 
 // --- Bodies -------------------------------------------------------------------
@@ -322,37 +372,6 @@ TEST(BodyTest, BatchesSplitIntoTheirRecords) {
   EXPECT_EQ(DecodeBatchRecord(body, 3, 2)->payload, "");
   EXPECT_FALSE(DecodeBatchRecord(body.substr(0, body.size() - 1), 3, 1).has_value());
   EXPECT_FALSE(DecodeBatchRecord(body.substr(0, 11), 3, 0).has_value());
-}
-
-// --- Slots --------------------------------------------------------------------
-
-TEST(SlotTest, SuperblockAndCursorComeBackAndDoNotPassForEachOther) {
-  Superblock superblock;
-  superblock.log_id = Id('s');
-  superblock.generation = 9;
-  superblock.epoch = 3;
-  superblock.epoch_base = 8;
-  superblock.first_retained = 4;
-  superblock.highest_segment = 12;
-  superblock.mark = 77;
-  superblock.clean = true;
-  std::array<char, kSlotBytes> bytes;
-  EncodeSuperblock(superblock, 1, bytes);
-  Superblock decoded;
-  EXPECT_EQ(DecodeSuperblock(bytes, 1, &decoded), HeaderStatus::kValid);
-  EXPECT_EQ(decoded, superblock);
-  EXPECT_EQ(DecodeSuperblock(bytes, 0, &decoded), HeaderStatus::kDamaged);
-  CursorSlot cursor;
-  EXPECT_EQ(DecodeCursorSlot(bytes, 1, &cursor), HeaderStatus::kDamaged);
-
-  const std::string name(kMaxCursorNameBytes, 'n');
-  EncodeCursorSlot({Id('s'), 5, 3, 70, 11, 13, 8192, name, 0x1234567890abcdef, true}, 0, bytes);
-  ASSERT_EQ(DecodeCursorSlot(bytes, 0, &cursor), HeaderStatus::kValid);
-  EXPECT_EQ(cursor.committed, 70u);
-  EXPECT_EQ(cursor.name, name);
-  EXPECT_EQ(cursor.cursor_incarnation, 0x1234567890abcdefu);
-  EXPECT_TRUE(cursor.has_entry);
-  EXPECT_EQ(DecodeSuperblock(bytes, 0, &decoded), HeaderStatus::kDamaged);
 }
 
 }  // namespace

@@ -27,9 +27,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCES = ["format", "segment_reader", "segment_scan", "recovery", "recovery_chain", "recovery_judge",
            "recovery_losses", "recovery_table", "slot_file", "superblock"]
 TESTS = ["format", "golden_format", "segment_reader", "segment_reader_content", "segment_reader_fault",
-         "segment_scan", "slot_file", "superblock", "recovery", "recovery_chain", "recovery_evidence",
-         "recovery_fault", "recovery_files", "recovery_gap", "recovery_outcome", "recovery_policy",
-         "recovery_search", "recovery_table"]
+         "segment_scan", "slot_file", "slot_format", "superblock", "recovery", "recovery_chain",
+         "recovery_evidence", "recovery_fault", "recovery_files", "recovery_gap", "recovery_outcome",
+         "recovery_policy", "recovery_search", "recovery_table"]
 # For mutants that those let live: slower, and told what is damaged.
 SLOW_TESTS = ["damage/lost_newest_segment", "damage/unsynced_tail", "damage/epoch_bases", "damage/segment_set",
               "damage/corruption_matrix", "damage/read_only_open"]
@@ -51,6 +51,39 @@ EQUIVALENT = {
     ("wal/segment_reader.cc", "off_by_one",
      "const bool inside = size > 0 && at >= begin && at <= begin + size;"):
         "the one byte that it keeps is read again",
+    ("wal/segment_reader.cc", "compare",
+     "const bool inside = size > 0 && at >= begin && at <= begin + size;"):
+        "where nothing is buffered, nothing is kept",
+    ("wal/segment_reader.cc", "off_by_one", "uint64_t begin = 0;"): "nothing is buffered yet",
+    ("wal/segment_reader.cc", "off_by_one", "size_t size = 0;"): "Seek() sets it",
+    ("wal/segment_reader.cc", "off_by_one", "size_t capacity = 0;"): "no frame is as small",
+    ("wal/segment_reader.cc", "compare", "if (wanted > capacity) {"): "memory taken anew",
+    ("wal/segment_reader.cc", "drop_statement", "capacity = wanted;"): "memory taken anew",
+    # What TakeBuffered() and MayBeFrame() leave to Examine() is examined.
+    ("wal/segment_reader.cc", "compare",
+     "if (offset < begin || offset >= begin + size || next > highest) return false;"):
+        "examined instead",
+    ("wal/segment_reader.cc", "negate", "if (there < kFrameHeaderBytes) return false;"):
+        "examined instead",
+    ("wal/segment_reader.cc", "compare", "if (there < kFrameHeaderBytes) return false;"):
+        "examined instead",
+    ("wal/segment_reader.cc", "swap_constant",
+     "if (DecodeFrameHeader(At(offset), segment_seed, offset, &header) != FrameStatus::kValid ||"):
+        "examined instead",
+    ("wal/segment_reader.cc", "compare", "if (bytes > there) return false;"): "examined instead",
+    ("wal/segment_reader.cc", "drop_check",
+     "if (!MayBeFrame(bytes + i, next, HighestAt(place, highest), limit - place)) continue;"):
+        "examined instead",
+    ("wal/segment_reader.cc", "connect",
+     "if (!MayBeFrame(bytes + i, next, HighestAt(place, highest), limit - place)) continue;"):
+        "examined instead",
+    ("wal/recovery_chain.cc", "swap_constant", "names = Names::kNone;"):
+        "no segment is numbered 0, or less",
+    # Of a link that was not read the marks prove that it is whole: it is never cut off.
+    ("wal/recovery_judge.cc", "drop_statement", "fate.holds = Holds::kSomething;"):
+        "it is never cut off",
+    ("wal/recovery_judge.cc", "swap_constant", "fate.holds = Holds::kSomething;"):
+        "it is never cut off",
 }
 
 ENUMERATOR = re.compile(r"\b(\w+)::(k[A-Z]\w*)\b")

@@ -169,6 +169,10 @@ TEST_F(RecoveryEvidenceFixture, AnUnreadableTailIsReported) {
   EXPECT_LT(report_.last_recovered, 60u);
   ASSERT_FALSE(report_.lost.empty()) << report_.ToString();
   EXPECT_EQ(report_.lost.back().acknowledgement, Acknowledgement::kUnknown);
+  EXPECT_EQ(report_.lost.back().cause, LossCause::kUnreadable);
+  EXPECT_EQ(report_.lost.back().segment, 1u);
+  EXPECT_EQ(report_.lost.back().begin, log->chain.back().end);
+  EXPECT_EQ(report_.lost.back().end, segment.offset());
   auto strict =
       millrace::Recover(broken, *directory, {.policy = RecoveryPolicy::kStrict}, &report_);
   EXPECT_FALSE(strict.ok());

@@ -223,6 +223,11 @@ TEST_F(RecoveryGapTest, NumbersBehindAStopAreUsedUp) {
   EXPECT_EQ(log.mark, 2u);
   EXPECT_EQ(log.next_sequence, 6u);
   EXPECT_EQ(Lost(), "2..2 acknowledged checksum, 3..5 acknowledgement unknown set aside");
+  PutWithout(Five(3), {3, 4});
+  EXPECT_EQ(Recover({.policy = RecoveryPolicy::kStopAtFirstLoss}).next_sequence, 6u);
+  EXPECT_EQ(Lost(),
+            "3..3 acknowledged checksum, 4..4 acknowledgement unknown checksum, "
+            "5..5 acknowledgement unknown set aside");
 }
 
 // --- The end ------------------------------------------------------------------------------------

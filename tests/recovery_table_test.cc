@@ -68,7 +68,7 @@ TEST(RecoveryTableTest, EveryLinkHasOneStep) {
           "names " + std::to_string(n) + " file " + std::to_string(f));
     }
   }
-  coverage.ExpectComplete(4 * 4);
+  coverage.ExpectComplete(4 * 2);
 }
 
 TEST(RecoveryTableTest, EveryGapMeansOneThing) {

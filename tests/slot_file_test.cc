@@ -104,6 +104,17 @@ TEST_F(SlotFileTest, ValidSlotCountsBesideADamagedOne) {
   EXPECT_EQ(Load(bytes).status, HeaderStatus::kDamaged);
 }
 
+TEST_F(SlotFileTest, SlotsThatAreNotAllThereAreAsGoodAsTheirBytes) {
+  EXPECT_EQ(Load("").status, HeaderStatus::kZero) << "as a crash leaves a new file";
+  EXPECT_EQ(Load(std::string(100, '\0')).status, HeaderStatus::kZero);
+  EXPECT_EQ(Load(std::string(kBlockBytes + 100, '\0')).status, HeaderStatus::kZero);
+  EXPECT_EQ(Load("x").status, HeaderStatus::kDamaged);
+  const std::string bytes = Slots(4, 5);
+  EXPECT_EQ(Load(bytes.substr(0, kBlockBytes)).generation, 4u);
+  EXPECT_EQ(Load(bytes.substr(0, bytes.size() - 1)).generation, 5u) << "its last bytes are zeros";
+  EXPECT_EQ(Load(bytes.substr(0, kBlockBytes + 7)).generation, 4u);
+}
+
 TEST_F(SlotFileTest, WhatIsNoRegularFileIsRefusedByName) {
   WriteFile(*directory_, kName, Slots(2, 1));
   IrregularDirectory irregular(*directory_, kName);

@@ -289,20 +289,14 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Below(ChainLink* link) {
     names = Names::kTrimmed;
   }
   std::optional<ChainLink> found;
-  OnDisk on_disk = OnDisk::kMissing;
   if (names == Names::kRetained) {
     absl::StatusOr<std::optional<ChainLink>> below = Named(named);
     if (!below.ok()) return below.status();
     found = *std::move(below);
-    if (found.has_value()) {
-      on_disk = found->header != nullptr ? OnDisk::kMatches : OnDisk::kFramesMatch;
-    } else if (inventory_.Find(named.number) != nullptr) {
-      on_disk = OnDisk::kOther;
-    }
   }
   chain_.below = named;
   chain_.below_is_trimmed = names == Names::kTrimmed;
-  switch (LinkTable::Decide(names, on_disk)) {
+  switch (LinkTable::Decide(names, found.has_value() ? OnDisk::kFound : OnDisk::kLost)) {
     case LinkTable::Step::kEnd:
       return std::nullopt;
     case LinkTable::Step::kFollow:

@@ -98,12 +98,9 @@ absl::Status ChainJudge::Meet(Gap gap) {
       if (notes_) losses_.Note(gap.range);
       return absl::OkStatus();
     case Action::kReport:
-      if (gap.known == Known::kSettled) {
-        losses_.Add(gap.range, Acknowledgement::kUnknown, gap.known_mark);
-        settled_ = gap.range.last;
-      } else {
-        losses_.Add(gap.range, Acknowledgement::kUnknown);
-      }
+      losses_.Add(gap.range, Acknowledgement::kUnknown,
+                  gap.known == Known::kSettled ? gap.known_mark : chain_.mark);
+      if (gap.known == Known::kSettled) settled_ = gap.range.last;
       return absl::OkStatus();
     case Action::kStop:
       losses_.Add(gap.range, Acknowledgement::kUnknown);
@@ -362,7 +359,7 @@ absl::Status ChainJudge::JudgeLostNewest() {
 void ChainJudge::FinishDropped() {
   if (mode_ != Mode::kDropping || report_->tail_records_dropped == 0) return;
   dropped_.last = last_seen_;
-  if (dropped_.records() > 0) losses_.Add(dropped_, dropped_.acknowledgement);
+  losses_.Add(dropped_, dropped_.acknowledgement);
 }
 
 absl::StatusOr<RecoveryVerdict> ChainJudge::Walk() {

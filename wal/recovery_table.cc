@@ -64,9 +64,9 @@ using S = LinkTable::Step;
 constexpr LinkTable::Row kRows[] = {
     {Bit(N::kNone), kAny, S::kEnd, "the first segment of the log"},
     {Bit(N::kTrimmed), kAny, S::kEnd, "all it holds was given up; the file may be gone or reused"},
-    {Bit(N::kRetained), Bit(F::kMatches) | Bit(F::kFramesMatch), S::kFollow,
+    {Bit(N::kRetained), Bit(F::kFound), S::kFollow,
      "number and incarnation are those that the header names"},
-    {Bit(N::kRetained), Bit(F::kMissing) | Bit(F::kOther), S::kSearchBelow,
+    {Bit(N::kRetained), Bit(F::kLost), S::kSearchBelow,
      "the segment is lost; what stands below it may not be"},
     {Bit(N::kUnknown), kAny, S::kSearchBelow,
      "the header that names the predecessor is lost"},

@@ -58,10 +58,8 @@ struct LinkTable {
   enum class Names : uint8_t { kNone, kTrimmed, kRetained, kUnknown };
   // The file of the segment it names.
   enum class File : uint8_t {
-    kMissing,
-    kMatches,      // its header says so
-    kFramesMatch,  // no header says so, but frames validate as the segment named
-    kOther,        // something else
+    kFound,  // its header says so; or none does, but frames validate as the segment named
+    kLost,   // missing, or something else
   };
   enum class Step : uint8_t {
     kEnd,          // the chain ends here
@@ -75,7 +73,7 @@ struct LinkTable {
   };
   static std::span<const Row> Rows();
   static Step Decide(Names names, File file);
-  static constexpr int kNames = 4, kFiles = 4;
+  static constexpr int kNames = 4, kFiles = 2;
 };
 
 // --- What a gap in the numbers means ---------------------------------------------------
