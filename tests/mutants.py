@@ -45,9 +45,6 @@ EQUIVALENT = {
         "where it is not set, the numbers are up to the mark, for which it does not count",
     ("wal/recovery_chain.cc", "compare", "body.last_sequence > inventory_.HighestIn(*link->file)) {"):
         "a file so full of the smallest records has no room for its footer",
-    ("wal/recovery_chain.cc", "swap_constant",
-     "if (file.kind == Kind::kActive) request.first = file.header.first_sequence;"):
-        "only whether frames stand in a loose segment is asked, not which",
     ("wal/segment_reader.cc", "off_by_one",
      "const bool inside = size > 0 && at >= begin && at <= begin + size;"):
         "the one byte that it keeps is read again",

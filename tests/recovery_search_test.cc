@@ -114,19 +114,41 @@ TEST_F(RecoverySearchTest, HoleThatAMarkCoversDoesNotEndWhatIsFound) {
 TEST_F(RecoverySearchTest, RecordsThatTheSegmentAboveHasGivenAreThatSegments) {
   // Segment 2, which ended segment 1 at record 3 and began with 4, is lost; of its numbers
   // segment 3 says that they ended with 3.
-  Put(Segment(1, 5).IdleMark());
-  Put(Segment(3, 2, {2, 1002, 3, 9000, 0}).IdleMark());
-  RecoveredLog log = Recover();
-  EXPECT_EQ(Chain(log), "1..3 4..5");
-  EXPECT_EQ(Lost(), "");
-  // All of one that begins there is dead.
-  const SegmentBuilder dead = Segment(2, 2, {1, 1001, 3, 9000, 0});
-  Put(dead);
-  Put(Segment(4, 2, {3, 7777, 3, 9000, 0}).IdleMark());
+  for (const int records : {3, 4, 5}) {
+    Put(Segment(1, records).IdleMark());
+    Put(Segment(3, 1, {2, 1002, 3, 9000, 0}));
+    const RecoveredLog log = Recover();
+    EXPECT_EQ(Chain(log), "1..3 4..4") << records;
+    EXPECT_EQ(Lost(), records < 5 ? "" : "5..5 acknowledged truncated") << "its marks count";
+  }
+  // All of one that begins there is dead, its marks too.
+  Put(Segment(1, 3));
+  Put(Segment(2, 2, {1, 1001, 3, 9000, 0}).IdleMark());
+  Put(Segment(4, 1, {3, 7777, 3, 9000, 0}));
   Remove(3);
-  log = Recover();
-  EXPECT_EQ(Chain(log), "1..3 4..5");
+  const RecoveredLog log = Recover();
+  EXPECT_EQ(Chain(log), "1..3 4..4");
+  EXPECT_EQ(Lost(), "");
   EXPECT_EQ(log.set_aside, std::vector<std::string>{SegmentName(2)});
+}
+
+// Its frames are read, whatever its headers are.
+TEST_F(RecoverySearchTest, SegmentUnderForeignHeadersIsOfTheEpochOfItsMarks) {
+  std::vector<SegmentBuilder> segments;
+  Predecessor predecessor;
+  for (uint64_t number = 1; number <= 3; ++number) {
+    SegmentHeader header =
+        Header(number, predecessor.last_sequence + (number == 3 ? 2 : 1), predecessor);
+    header.epoch = 2;
+    segments.emplace_back(header);
+    segments.back().Group(header.first_sequence - 1).Record("r");
+    predecessor = segments.back().AsPredecessor();
+    Put(segments.back());
+  }
+  Put(2,
+      Segment(7, 1).Bytes().substr(0, kFramesOffset) + segments[1].Bytes().substr(kFramesOffset));
+  EXPECT_EQ(Chain(Recover()), "1..1 2..2 4..4");
+  EXPECT_EQ(Lost(), "2..1 acknowledgement unknown checksum, 3..3 acknowledged truncated");
 }
 
 TEST_F(RecoverySearchTest, EmptySegmentsAreNotWhatIsFound) {

@@ -370,8 +370,7 @@ absl::StatusOr<SegmentScan> ScanLooseSegment(Directory& directory, const LogInve
   request.log_id = inventory.log_id;
   request.number = file.number;
   request.incarnation = file.incarnation();
-  if (file.kind == Kind::kActive) request.first = file.header.first_sequence;
-  request.limit = ScanLimit(file, file.kind == Kind::kActive ? &file.header : nullptr);
+  request.limit = ScanLimit(file, nullptr);
   std::unique_ptr<File> opened;
   const IoResult result = OpenFile(directory, request.name, OpenMode::kRead, &opened);
   if (result < 0) return IoError("open", request.name, result);

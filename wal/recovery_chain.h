@@ -90,7 +90,7 @@ struct RecoveryChain {
 absl::StatusOr<RecoveryChain> FollowChain(Directory& directory, const LogInventory& inventory,
                                           const RecoveryOptions& options);
 
-// Scans a segment outside of any chain, for whatever it holds.
+// Scans a segment outside of any chain, for whatever it holds, of whatever numbers.
 absl::StatusOr<SegmentScan> ScanLooseSegment(Directory& directory, const LogInventory& inventory,
                                              const SegmentFile& file);
 
