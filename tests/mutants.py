@@ -43,7 +43,7 @@ SECONDS = 120
 EQUIVALENT = {
     ("wal/recovery_judge.cc", "swap_constant", "Behind behind = Behind::kNothing;"):
         "where it is not set, the numbers are up to the mark, for which it does not count",
-    ("wal/recovery_chain.cc", "compare", "body.last_sequence > inventory_.HighestIn(*link->file)) {"):
+    ("wal/recovery_chain.cc", "compare", "footer->body.last_sequence > inventory_.HighestIn(*link->file)) {"):
         "a file so full of the smallest records has no room for its footer",
     ("wal/segment_reader.cc", "off_by_one",
      "const bool inside = size > 0 && at >= begin && at <= begin + size;"):

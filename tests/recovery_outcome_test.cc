@@ -205,6 +205,10 @@ TEST_F(RecoveryOutcomeTest, SegmentsOfAnEpochThatAreAllLostAreTheNewest) {
 TEST_F(RecoveryOutcomeTest, EpochThatNothingTellsOfBeganBehindWhatIsKeptOfOlderOnes) {
   PutCursor("later", 60, /*epoch=*/9);
   EXPECT_EQ(Recover().epoch_base, 0u) << "nothing is";
+  // Until that is stated, no mark of theirs counts.
+  PutCursor("later", 0, /*epoch=*/9);
+  Put(Segment(1, 5).IdleMark());
+  EXPECT_EQ(Recover().mark, 0u);
   disk_.DeleteFile("log/later.cursor");
 
   const auto segments = PutThree();

@@ -111,6 +111,16 @@ TEST_F(RecoverySearchTest, HoleThatAMarkCoversDoesNotEndWhatIsFound) {
   EXPECT_EQ(Chain(Recover()), "1..5 9..10");
 }
 
+// The lost segment may have gone on at the hole: only what it could not have covers it.
+TEST_F(RecoverySearchTest, MarkAmongRecordsThatTheSegmentAboveHasGivenCoversNoHole) {
+  SegmentBuilder first = Segment(1, 4);
+  first.Group(/*mark=*/4).Record("5");
+  Put(first);
+  Flip(1, first.FrameBegin(2) + 40);
+  Put(Segment(3, 1, {2, 1002, 3, 9000, 0}));
+  EXPECT_EQ(Chain(Recover()), "1..1 4..4");
+}
+
 TEST_F(RecoverySearchTest, RecordsThatTheSegmentAboveHasGivenAreThatSegments) {
   // Segment 2, which ended segment 1 at record 3 and began with 4, is lost; of its numbers
   // segment 3 says that they ended with 3.

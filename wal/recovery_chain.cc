@@ -116,14 +116,14 @@ void ChainFollower::MakeDurable(File& file, ChainLink* link) {
 
 bool ChainFollower::UseFooter(File& file, ChainLink* link) {
   if (link->header == nullptr || link->named_end.has_value() || link->sync_failed) return false;
-  link->footer = ReadClosingFooter(file, inventory_.log_id, link->number, link->incarnation);
-  if (!link->footer.has_value()) return false;
-  const FooterBody& body = link->footer->body;
-  if (body.first_sequence != link->first ||
-      body.last_sequence > inventory_.HighestIn(*link->file)) {
-    link->footer.reset();
+  const std::optional<ClosingFooter> footer =
+      ReadClosingFooter(file, inventory_.log_id, link->number, link->incarnation);
+  if (!footer.has_value() || footer->body.first_sequence != link->first ||
+      footer->body.last_sequence > inventory_.HighestIn(*link->file)) {
     return false;
   }
+  link->footer = footer;
+  const FooterBody& body = footer->body;
   chain_.bytes_scanned += FrameBytes(kFooterBodyBytes);
   marks_.Add({body.group.epoch, body.group.mark});
   chain_.first_retained = std::max(chain_.first_retained, body.group.first_retained);
