@@ -39,7 +39,7 @@ class RecoveryGapTest : public RecoveryFixture {
   }
 };
 
-// --- The mark -----------------------------------------------------------------------------
+// --- The mark ---------------------------------------------------------------------
 
 TEST_F(RecoveryGapTest, MarkDividesAGapIntoLossAndCut) {
   const struct {
@@ -74,7 +74,7 @@ TEST_F(RecoveryGapTest, CutIsCountedInRecordsAndBytes) {
   ExpectPlace(report_.lost[0], 1, segment.FrameBegin(3), segment.FrameBegin(4));
 }
 
-// --- This boot ------------------------------------------------------------------------------
+// --- This boot --------------------------------------------------------------------
 
 TEST_F(RecoveryGapTest, InTheSameBootWhatIsGoneAboveTheMarkHadBeenWritten) {
   PutWithout(Five(3, disk_.BootId()), {3, 4});
@@ -125,7 +125,7 @@ TEST_F(RecoveryGapTest, InTheSameBootALostSegmentWasWritten) {
   }
 }
 
-// --- What was given up ------------------------------------------------------------------------
+// --- What was given up ------------------------------------------------------------
 
 TEST_F(RecoveryGapTest, WhatWasGivenUpIsNotLost) {
   const SegmentBuilder segment = Five(5);
@@ -152,7 +152,7 @@ TEST_F(RecoveryGapTest, LostBookkeepingIsNotedWhereAllIsLookedAt) {
   EXPECT_EQ(Lost(), "1..0 acknowledgement unknown checksum");
 }
 
-// --- Between segments -------------------------------------------------------------------------
+// --- Between segments -------------------------------------------------------------
 
 TEST_F(RecoveryGapTest, LostHeadersAreNotedBeforeTheSegmentsRecords) {
   PutThree();
@@ -230,7 +230,7 @@ TEST_F(RecoveryGapTest, NumbersBehindAStopAreUsedUp) {
             "5..5 acknowledgement unknown set aside");
 }
 
-// --- The end ------------------------------------------------------------------------------------
+// --- The end ----------------------------------------------------------------------
 
 TEST_F(RecoveryGapTest, EndBelowTheMarkIsNamedUpToTheEndOfTheFile) {
   const SegmentBuilder segment = Five(0);

@@ -32,7 +32,7 @@ class RecoveryOutcomeTest : public RecoveryFixture {
   }
 };
 
-// --- Closed in order? ---------------------------------------------------------------------
+// --- Closed in order? -------------------------------------------------------------
 
 TEST_F(RecoveryOutcomeTest, SuperblockSaysThatALogWasClosedWhereThereIsNoRoomForAFooter) {
   const SegmentBuilder segment = Segment(1, 5);
@@ -105,7 +105,7 @@ TEST_F(RecoveryOutcomeTest, ClosedLogThatWillNotSyncIsReadAndNotBelieved) {
   EXPECT_EQ(Chain(Recover({.policy = RecoveryPolicy::kStrict})), "1..5");
 }
 
-// --- The newest segment ---------------------------------------------------------------------
+// --- The newest segment -----------------------------------------------------------
 
 TEST_F(RecoveryOutcomeTest, SegmentWithoutARecordIsTheNewestIfItGoesOnFromTheChain) {
   const SegmentBuilder first = Segment(1, 5);
@@ -200,7 +200,7 @@ TEST_F(RecoveryOutcomeTest, SegmentsOfAnEpochThatAreAllLostAreTheNewest) {
   EXPECT_EQ(log.newest->end, kFramesOffset);
 }
 
-// --- Epoch, marks, numbers --------------------------------------------------------------------
+// --- Epoch, marks, numbers --------------------------------------------------------
 
 TEST_F(RecoveryOutcomeTest, EpochThatNothingTellsOfBeganBehindWhatIsKeptOfOlderOnes) {
   PutCursor("later", 60, /*epoch=*/9);

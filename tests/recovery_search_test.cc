@@ -9,6 +9,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/recovery_fixture.h"
+#include "wal/io_status.h"
 #include "wal/recovery.h"
 
 namespace millrace {
@@ -42,7 +43,7 @@ TEST_F(RecoverySearchTest, SegmentsOfOneRecordAreFollowed) {
   }
 }
 
-// --- What stands in its place -------------------------------------------------------------------
+// --- What stands in its place -----------------------------------------------------
 
 TEST_F(RecoverySearchTest, CauseSaysWhatStandsInThePlaceOfALostSegment) {
   const auto segments = PutThree();
@@ -89,8 +90,24 @@ TEST_F(RecoverySearchTest, SegmentWithoutHeadersThatTheDeviceRefusesIsALossToo) 
   EXPECT_FALSE(RecoverStatus().ok());
 }
 
-// --- What is found instead
-// ------------------------------------------------------------------------
+TEST_F(RecoverySearchTest, ErrorWhileSearchingIsReturned) {
+  // The second opening reads the segment; the third, as far as it counts.
+  Put(Segment(1, 5));
+  Put(Segment(3, 1, {2, 1002, 3, 9000, 0}));
+  for (const uint64_t opening : {2, 3}) {
+    disk_.AddRule({.op = FileOp::kOpen, .error = EMFILE, .name = SegmentName(1), .first = opening});
+    EXPECT_EQ(ErrnoOf(RecoverStatus()), EMFILE) << opening;
+    disk_.ClearRules();
+  }
+  // Behind both headers and where a footer would stand: the first time, and the second.
+  for (const uint64_t reading : {4, 7}) {
+    disk_.AddRule({.op = FileOp::kRead, .error = EBADF, .name = SegmentName(1), .first = reading});
+    EXPECT_EQ(ErrnoOf(RecoverStatus()), EBADF) << reading;
+    disk_.ClearRules();
+  }
+}
+
+// --- What is found instead --------------------------------------------------------
 
 TEST_F(RecoverySearchTest, HoleThatAMarkCoversDoesNotEndWhatIsFound) {
   SegmentBuilder first = Segment(1, 3);
@@ -183,8 +200,7 @@ TEST_F(RecoverySearchTest, NewestSegmentOfWhichNothingIsLeftSaysNothing) {
   EXPECT_EQ(log.next_segment, 5u);
 }
 
-// --- Epochs
-// -----------------------------------------------------------------------------------------
+// --- Epochs -----------------------------------------------------------------------
 
 class RecoveryEpochSearchTest : public RecoverySearchTest {
  protected:
@@ -235,8 +251,7 @@ TEST_F(RecoveryEpochSearchTest, SegmentThatAnEpochCutOffIsNotTheNewest) {
   EXPECT_EQ(Lost(), "");
 }
 
-// --- Marks in the frames
-// ------------------------------------------------------------------------------
+// --- Marks in the frames ----------------------------------------------------------
 
 TEST_F(RecoverySearchTest, FooterBehindACutIsDead) {
   const SegmentBuilder first = Segment(1, 5).Footer();

@@ -212,7 +212,7 @@ TEST_F(SegmentReaderContentTest, NewerFrameBehindDamageIsNamedWhereItStands) {
   EXPECT_EQ(last_.offset, segment.FrameBegin(6));
 }
 
-// --- The end --------------------------------------------------------------------------
+// --- The end ----------------------------------------------------------------------
 
 TEST_F(SegmentReaderContentTest, FrameThatIsAHeaderAloneIsReadAtTheVeryEnd) {
   SegmentBuilder segment = FiveRecords();
