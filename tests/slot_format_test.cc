@@ -24,7 +24,7 @@ LogId Id(char c) {
 
 TEST(SlotFormatTest, NamesLongerThanTheirPlaceAreDamage) {
   std::array<char, kSlotBytes> bytes;
-  EncodeCursorSlot({.name = std::string_view()}, 0, bytes);
+  EncodeCursorSlot({.name = "n"}, 0, bytes);
   for (const uint32_t size : {kMaxCursorNameBytes, kMaxCursorNameBytes + 1}) {
     std::memcpy(bytes.data() + 20, &size, sizeof size);
     const uint64_t sum = XXH3_64bits_withSeed(bytes.data() + 8, 248, 0x6d696c6c63757200);
