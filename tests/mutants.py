@@ -67,6 +67,9 @@ EQUIVALENT = {
     ("wal/segment_reader.cc", "swap_constant",
      "if (DecodeFrameHeader(At(offset), segment_seed, offset, &header) != FrameStatus::kValid ||"):
         "examined instead",
+    ("wal/segment_reader.cc", "compare",
+     "if (DecodeFrameHeader(At(offset), segment_seed, offset, &header) != FrameStatus::kValid ||"):
+        "examined instead",
     ("wal/segment_reader.cc", "compare", "if (bytes > there) return false;"): "examined instead",
     ("wal/segment_reader.cc", "drop_check",
      "if (!MayBeFrame(bytes + i, next, HighestAt(place, highest), limit - place)) continue;"):
