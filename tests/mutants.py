@@ -77,6 +77,9 @@ EQUIVALENT = {
     ("wal/segment_reader.cc", "connect",
      "if (!MayBeFrame(bytes + i, next, HighestAt(place, highest), limit - place)) continue;"):
         "examined instead",
+    ("wal/segment_scan.cc", "compare", "while (offset < end) {"): "nothing stands there",
+    ("wal/segment_scan.cc", "compare", "for (uint64_t offset = kFramesOffset; offset < end;) {"):
+        "nothing stands there",
     ("wal/recovery_chain.cc", "swap_constant", "names = Names::kNone;"):
         "no segment is numbered 0, or less",
     # Of a link that was not read the marks prove that it is whole: it is never cut off.

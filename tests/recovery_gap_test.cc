@@ -247,6 +247,20 @@ TEST_F(RecoveryGapTest, EndBelowTheMarkIsNamedUpToTheEndOfTheFile) {
   EXPECT_EQ(report_.outcome, Outcome::kRecovered);
 }
 
+TEST_F(RecoveryGapTest, EndThatTheMarkReachesBeyondIsInTheSegmentThatWasBegunLast) {
+  Put(Segment(1, 5));
+  Superblock superblock = OwnSuperblock(7);
+  superblock.begun_segment = 2;
+  PutSuperblock(superblock);
+  Recover();
+  EXPECT_EQ(Lost(), "6..7 acknowledged missing segment");
+  ExpectPlace(report_.lost[0], 2, 0, 0);
+  Put(2, std::string(9000, 'x'));
+  Recover();
+  EXPECT_EQ(Lost(), "6..7 acknowledged checksum");
+  ExpectPlace(report_.lost[0], 2, 0, 0);
+}
+
 TEST_F(RecoveryGapTest, TornTailIsCountedInBytesThatAreNotZero) {
   const SegmentBuilder segment = Five(0);
   Put(1, segment.Bytes() + std::string("a\0b\0c", 5) + std::string(100, '\0'));

@@ -126,6 +126,13 @@ TEST_F(SegmentScanTest, SegmentWithoutAFrameBeginsWhereItWasExpectedTo) {
   }
 }
 
+TEST_F(SegmentScanTest, RecordsBelowTheStartAreNone) {
+  const auto scan = Scan(TwoRecords().Bytes(), 2);
+  ASSERT_TRUE(scan.ok());
+  EXPECT_EQ(scan->first, 2u);
+  EXPECT_EQ(scan->records, 1u);
+}
+
 TEST_F(SegmentScanTest, TellsWhatTheFramesSay) {
   SegmentHeader header = Header();
   header.first_sequence = 11;

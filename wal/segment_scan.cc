@@ -106,11 +106,11 @@ constexpr size_t kLargestMarkBytes = FrameBytes(kFooterBodyBytes);
 std::optional<GroupBody> FindMark(std::span<const char> bytes, uint64_t offset, const LogId& log_id,
                                   uint64_t number) {
   for (size_t i = 0; i + FrameBytes(kGroupBodyBytes) <= bytes.size(); i += kAlignment) {
-    const char* frame = bytes.data() + i;
-    if (!MayBeMark(frame, number)) continue;
+    const std::span<const char> there = bytes.subspan(i);
+    if (!MayBeMark(there.data(), number)) continue;
     // A footer cut short by the end of the file must not be read past it.
     std::array<char, kLargestMarkBytes> copy = {};
-    std::memcpy(copy.data(), frame, std::min(copy.size(), bytes.size() - i));
+    std::memcpy(copy.data(), there.data(), std::min(copy.size(), there.size()));
     const GroupBody group = DecodeGroupBody(copy.data() + kFrameHeaderBytes);
     FrameHeader header;
     const uint64_t seed = SegmentSeed(log_id, number, group.incarnation);
