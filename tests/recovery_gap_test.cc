@@ -212,6 +212,8 @@ TEST_F(RecoveryGapTest, RunsSetAsideAreNamedWhereTheyStand) {
   ExpectPlace(report_.lost[1], 2, segments[1].FrameBegin(3), segments[1].FrameBegin(4));
   ExpectPlace(report_.lost[3], 2, segments[1].FrameBegin(5), segments[1].offset());
   ExpectPlace(report_.lost[4], 3, kFramesOffset, segments[2].offset());
+  EXPECT_EQ(report_.tail_records_dropped, 0u);
+  EXPECT_EQ(report_.tail_bytes, 0u);
   EXPECT_EQ(report_.last_recovered, 6u);
 }
 

@@ -237,7 +237,7 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
     if (mode == Mode::kKeeping && mode_ != mode) {
       Keep(index, gap.range.first - 1, before.last_valid, gap.range.begin, before.digest);
     }
-    if (mode_ == Mode::kDropping && mode != mode_) {
+    if (mode_ == Mode::kDropping) {
       report_->tail_records_dropped += scan.records - before.records;
       report_->tail_bytes += scan.end - gap.range.begin + scan.end_nonzero_bytes;
     }
