@@ -54,6 +54,9 @@ EQUIVALENT = {
     ("wal/segment_reader.cc", "off_by_one", "uint64_t begin = 0;"): "nothing is buffered yet",
     ("wal/segment_reader.cc", "off_by_one", "size_t size = 0;"): "Seek() sets it",
     ("wal/segment_reader.cc", "off_by_one", "size_t capacity = 0;"): "no frame is as small",
+    ("wal/segment_reader.cc", "off_by_one", "if (at >= end) return 0;"): "only what is below 0 is an error",
+    ("wal/segment_reader.cc", "off_by_one", "if (inside && Buffered(at) >= bytes) return 0;"):
+        "only what is below 0 is an error",
     ("wal/segment_reader.cc", "compare", "if (wanted > capacity) {"): "memory taken anew",
     ("wal/segment_reader.cc", "drop_statement", "capacity = wanted;"): "memory taken anew",
     # What TakeBuffered() and MayBeFrame() leave to Examine() is examined.
