@@ -83,6 +83,7 @@ EQUIVALENT = {
     ("wal/segment_scan.cc", "compare", "while (offset < end) {"): "nothing stands there",
     ("wal/segment_scan.cc", "compare", "for (uint64_t offset = kFramesOffset; offset < end;) {"):
         "nothing stands there",
+    ("wal/recovery.cc", "off_by_one", "uint64_t lowest_needed_ = 0;"): "no segment is numbered 0",
     ("wal/recovery_chain.cc", "swap_constant", "names = Names::kNone;"):
         "no segment is numbered 0, or less",
     # Of a link that was not read the marks prove that it is whole: it is never cut off.

@@ -145,11 +145,13 @@ TEST_F(RecoveryOutcomeTest, WhatIsCutOffOrBehindALossIsNotTheNewest) {
   EXPECT_FALSE(Recover().newest.has_value());
 
   SegmentHeader header = Header(2, 6, one.AsPredecessor());
-  header.mark = 2;
-  Put(1, one.Bytes().substr(0, one.FrameBegin(4)));
-  Put(SegmentBuilder(header).Group(2).Record("6"));
-  EXPECT_EQ(Chain(Recover()), "1..3");
-  EXPECT_FALSE(Recover().newest.has_value());
+  for (const SequenceNumber mark : {2, 3}) {
+    header.mark = mark;
+    Put(1, one.Bytes().substr(0, one.FrameBegin(4)));
+    Put(SegmentBuilder(header).Group(mark).Record("6"));
+    EXPECT_EQ(Chain(Recover()), "1..3");
+    EXPECT_FALSE(Recover().newest.has_value()) << mark;
+  }
 
   const auto segments = PutThree();
   Flip(2, segments[1].FrameBegin(2) + 40);
@@ -223,6 +225,14 @@ TEST_F(RecoveryOutcomeTest, EpochThatNothingTellsOfBeganBehindWhatIsKeptOfOlderO
   EpochBases bases;
   bases.Push(2, 15);
   EXPECT_EQ(log.epoch_bases, bases);
+  // What headers say of older ones is handed on.
+  bases = EpochBases();
+  bases.Push(2, 7);
+  bases.Push(3, 15);
+  header.epoch = 3;
+  header.epoch_bases = bases;
+  Put(SegmentBuilder(header).Group(15).Record("16"));
+  EXPECT_EQ(Recover().epoch_bases, bases);
 }
 
 TEST_F(RecoveryOutcomeTest, FirstEpochHasNoBase) {
