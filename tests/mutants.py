@@ -68,10 +68,10 @@ EQUIVALENT = {
     ("wal/segment_reader.cc", "compare", "if (there < kFrameHeaderBytes) return false;"):
         "examined instead",
     ("wal/segment_reader.cc", "swap_constant",
-     "if (DecodeFrameHeader(At(offset), segment_seed, offset, &header) != FrameStatus::kValid ||"):
+     "if (DecodeFrameHeader(At(offset), segment_seed, offset, header) != FrameStatus::kValid ||"):
         "examined instead",
     ("wal/segment_reader.cc", "compare",
-     "if (DecodeFrameHeader(At(offset), segment_seed, offset, &header) != FrameStatus::kValid ||"):
+     "if (DecodeFrameHeader(At(offset), segment_seed, offset, header) != FrameStatus::kValid ||"):
         "examined instead",
     ("wal/segment_reader.cc", "compare", "if (bytes > there) return false;"): "examined instead",
     ("wal/segment_reader.cc", "drop_check",
