@@ -13,6 +13,12 @@ constexpr Unit kTimes = Unit::kTimes;
 constexpr Unit kPlain = Unit::kNumber;
 constexpr Unit kSize = Unit::kBytes;
 constexpr double kMiB = 1 << 20;
+constexpr Unit kPerS = Unit::kPerSecond;
+constexpr char kBareIs[] = "a queue, writes, syncs and wake-ups alone";
+constexpr char kRawIs[] = "the raw overwrite loop";
+constexpr char kCopyIs[] = "a queue and writes alone";
+constexpr char kStampIs[] = "moodycamel and a shared counter";
+constexpr char kHashIs[] = "reading and hashing alone";
 constexpr char kRate[] = "records_per_s";
 constexpr char kBytes[] = "bytes_per_s";
 
@@ -27,15 +33,18 @@ constexpr char kSteady[] = "steady state";
 constexpr char kMemory[] = "memory";
 
 // work, what,
-// figure, ours, reference, sense, goal, loose, unit, beside
+// figure, ours, reference, sense, goal, loose, unit, beside, beside_is
 constexpr Goal kGoals[] = {
     // clang-format off
     {kDurable64, "records/s, times LevelDB's",
-     kRate, "durable64.millrace", "durable64.leveldb", kAtLeast, 4, 1.3},
+     kRate, "durable64.millrace", "durable64.leveldb", kAtLeast, 4, 1.3, kPerS,
+     "durable64.bare", kBareIs},
     {kDurable64, "records/s, times go-diskqueue's",
-     kRate, "durable64.millrace", "durable64.diskqueue", kAtLeast, 100, 15},
+     kRate, "durable64.millrace", "durable64.diskqueue", kAtLeast, 100, 15, kPerS,
+     "durable64.bare", kBareIs},
     {kDurable64, "p50, times LevelDB's",
-     "append.p50", "durable64.millrace", "durable64.leveldb", kAtMost, 0.3, 0.9, kNs},
+     "append.p50", "durable64.millrace", "durable64.leveldb", kAtMost, 0.3, 0.9, kNs,
+     "durable64.bare", kBareIs},
     {kDurable64, "p99.9, times LevelDB's",
      "append.p99.9", "durable64.millrace", "durable64.leveldb", kAtMost, 1, 4, kNs},
     {"durable, 8 producers", "records/s, times LevelDB's",
@@ -43,12 +52,15 @@ constexpr Goal kGoals[] = {
     {kDurable1, "records/s, times the raw overwrite loop's",
      kRate, "durable1.millrace", "durable1.raw", kAtLeast, 0.9, 0.3},
     {kDurable1, "records/s, times LevelDB's",
-     kRate, "durable1.millrace", "durable1.leveldb", kAtLeast, 1.5, 0.6},
+     kRate, "durable1.millrace", "durable1.leveldb", kAtLeast, 1.5, 0.6, kPerS,
+     "durable1.raw", kRawIs},
 
     {kCached, "records/s",
-     kRate, "cached4.millrace", "", kAtLeast, 10e6, 1e6},
+     kRate, "cached4.millrace", "", kAtLeast, 10e6, 1e6, kPerS,
+     "cached4.bare", kCopyIs},
     {kCached, "records/s, times go-diskqueue's",
-     kRate, "cached4.millrace", "cached4.diskqueue", kAtLeast, 20, 4},
+     kRate, "cached4.millrace", "cached4.diskqueue", kAtLeast, 20, 4, kPerS,
+     "cached4.bare", kCopyIs},
     {kCached, "payload, times the raw write of the same bytes",
      kRate, "cached4.millrace", "cached4.raw", kAtLeast, 0.6, 0.1},
     {kCall, "Append, 128 bytes, p50",
@@ -66,24 +78,33 @@ constexpr Goal kGoals[] = {
     {"streaming durable, 1 KiB records, recycling", "payload, times raw 1 MiB overwrite + fdatasync",
      kBytes, "stream.millrace", "stream.raw", kAtLeast, 0.8, 0.1, kBytesPerS},
     {kQueue, "items/s, times bare moodycamel's, 1 producer",
-     kRate, "queue1.causal", "queue1.bare", kAtLeast, 0.6, 0.1},
+     kRate, "queue1.causal", "queue1.bare", kAtLeast, 0.6, 0.1, kPerS,
+     "queue1.stamped", kStampIs},
     {kQueue, "items/s, times bare moodycamel's, 2 producers",
-     kRate, "queue2.causal", "queue2.bare", kAtLeast, 0.6, 0.1},
+     kRate, "queue2.causal", "queue2.bare", kAtLeast, 0.6, 0.1, kPerS,
+     "queue2.stamped", kStampIs},
     {kQueue, "items/s, times bare moodycamel's, 4 producers",
-     kRate, "queue4.causal", "queue4.bare", kAtLeast, 0.6, 0.1},
+     kRate, "queue4.causal", "queue4.bare", kAtLeast, 0.6, 0.1, kPerS,
+     "queue4.stamped", kStampIs},
     {kQueue, "items/s, times bare moodycamel's, 8 producers",
-     kRate, "queue8.causal", "queue8.bare", kAtLeast, 0.6, 0.1},
+     kRate, "queue8.causal", "queue8.bare", kAtLeast, 0.6, 0.1, kPerS,
+     "queue8.stamped", kStampIs},
     {kQueue, "items/s, times bare moodycamel's, 16 producers",
-     kRate, "queue16.causal", "queue16.bare", kAtLeast, 0.6, 0.1},
+     kRate, "queue16.causal", "queue16.bare", kAtLeast, 0.6, 0.1, kPerS,
+     "queue16.stamped", kStampIs},
     {kQueue, "items/s, times bare moodycamel's, 32 producers",
-     kRate, "queue32.causal", "queue32.bare", kAtLeast, 0.6, 0.1},
+     kRate, "queue32.causal", "queue32.bare", kAtLeast, 0.6, 0.1, kPerS,
+     "queue32.stamped", kStampIs},
 
     {kRead, "records/s, 128 bytes",
-     kRate, "read128.batch", "", kAtLeast, 20e6, 1e6},
+     kRate, "read128.batch", "", kAtLeast, 20e6, 1e6, kPerS,
+     "read128.hashed", kHashIs},
     {kRead, "records/s, 128 bytes, times go-diskqueue's",
-     kRate, "read128.batch", "read128.diskqueue", kAtLeast, 50, 2},
+     kRate, "read128.batch", "read128.diskqueue", kAtLeast, 50, 2, kPerS,
+     "read128.hashed", kHashIs},
     {kRead, "passes/s, 1 KiB, times a raw read of the same files",
-     "passes_per_s", "read1024.batch", "read1024.raw", kAtLeast, 0.5, 0.08, kPlain},
+     "passes_per_s", "read1024.batch", "read1024.raw", kAtLeast, 0.5, 0.08, kPlain,
+     "read1024.hashed", kHashIs},
     {kTail, "delivered after its sync, p50",
      "delivery.p50", "tail.delivery", "", kAtMost, 50e3, 2e6, kNs},
     {kTail, "records/s with 1 reader, times without",
@@ -94,7 +115,8 @@ constexpr Goal kGoals[] = {
     {"open", "1000 clean segments",
      "open_ns", "open.clean", "", kAtMost, 100e6, 2e9, kNs},
     {"open", "after a crash, the active segment",
-     kBytes, "open.crashed", "", kAtLeast, 1e9, 30e6, kBytesPerS, "open.raw"},
+     kBytes, "open.crashed", "", kAtLeast, 1e9, 30e6, kBytesPerS,
+     "open.raw", "a raw read of the same file"},
     {kSteady, "device writes per sync, times the raw loop's",
      "writes_per_sync", "steady.syncs", "steady.raw", kAtMost, 1.15, 10, kPlain},
     {kSteady, "journal commits per sync",
@@ -150,6 +172,11 @@ Verdict Judge(const Goal& goal, const Results& results, Strictness strictness) {
         Find(goal.reference, goal.figure, results, &verdict.reason);
     if (reference == nullptr) return verdict;
     verdict.reference = MedianOf(*reference);
+    if (verdict.beside != 0) {
+      const std::vector<double> ratios =
+          PairedRatios(*Find(goal.beside, goal.figure, results, &no_matter), *reference);
+      if (!ratios.empty()) verdict.beside_ratio = MedianOf(ratios);
+    }
     values = PairedRatios(*ours, *reference);
     if (values.empty()) {
       verdict.reason = "too short a run: nothing was counted";

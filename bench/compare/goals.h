@@ -25,7 +25,9 @@ struct Goal {
   double goal = 0;
   double loose = 0;  // the same for --loose: holds on a busy machine with a slow disk too
   Unit unit = Unit::kPerSecond;  // of the figure
-  std::string_view beside = "";  // a probe that tells what the device allows, only shown
+  // A probe that tells what the machine allows, and what it is; only shown.
+  std::string_view beside = "";
+  std::string_view beside_is = "";
 };
 
 // The thresholds, strict and loose: there are no others.
@@ -41,11 +43,12 @@ struct Verdict {
     kSkipped,
   } state = State::kSkipped;
   double threshold = 0;
-  double ours = 0;       // medians
-  double reference = 0;  // 0: there is none
-  double beside = 0;     // likewise
-  Interval interval;     // of the paired ratios, or of `ours`
-  std::string reason;    // of a skip
+  double ours = 0;          // medians
+  double reference = 0;     // 0: there is none
+  double beside = 0;        // likewise
+  double beside_ratio = 0;  // to the reference; likewise
+  Interval interval;        // of the paired ratios, or of `ours`
+  std::string reason;       // of a skip
 };
 
 Verdict Judge(const Goal& goal, const Results& results, Strictness strictness);

@@ -139,7 +139,8 @@ absl::StatusOr<RawResult> MeasureRaw(const RawWork& work, const std::string& pat
   return MeasureLoop(work, file->fd());
 }
 
-absl::StatusOr<RawResult> ReadFiles(const std::string& directory) {
+absl::StatusOr<RawResult> ReadFiles(const std::string& directory,
+                                    const std::function<void(std::string_view)>& look) {
   const Block block = MakeBlock(kReadBlock);
   RawResult result;
   const Clock::time_point begin = Clock::now();
@@ -148,6 +149,7 @@ absl::StatusOr<RawResult> ReadFiles(const std::string& directory) {
       const ssize_t bytes = read(fd, block.get(), kReadBlock);
       if (bytes < 0) return absl::ErrnoToStatus(errno, "read");
       if (bytes == 0) return absl::OkStatus();
+      look({block.get(), static_cast<size_t>(bytes)});
       result.bytes += static_cast<uint64_t>(bytes);
     }
   });

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "bench/compare/histogram.h"
@@ -45,8 +47,10 @@ struct RawResult {
 // In a new file `path`. Unimplemented: this build or this system cannot.
 absl::StatusOr<RawResult> MeasureRaw(const RawWork& work, const std::string& path);
 
-// Reads the files, in blocks of 1 MiB, from the page cache where they are in it.
-absl::StatusOr<RawResult> ReadFiles(const std::string& directory);
+// Reads the files, in blocks of 1 MiB, from the page cache where they are in it, and has `look` see
+// each block.
+absl::StatusOr<RawResult> ReadFiles(
+    const std::string& directory, const std::function<void(std::string_view)>& look = [](auto) {});
 
 // Drops the cached pages of all files of `directory`, synced before.
 absl::Status DropCached(const std::string& directory);

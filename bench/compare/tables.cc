@@ -124,11 +124,18 @@ std::string GoalLine(const Goal& goal, const Verdict& verdict) {
                                                FormatFigure(verdict.interval.high, unit));
   std::string reference;
   if (is_ratio) reference = FormatFigure(verdict.reference, goal.unit);
-  if (verdict.beside != 0) reference = "(" + FormatFigure(verdict.beside, goal.unit) + ")";
-  return absl::StrFormat("  %-53s %10s %11s %9s %21s %11s  %s\n", goal.what,
-                         FormatFigure(verdict.ours, goal.unit), reference,
-                         is_ratio ? FormatFigure(verdict.interval.median, unit) : "", interval, aim,
-                         StateText(verdict.state));
+  std::string line = absl::StrFormat("  %-53s %10s %11s %9s %21s %11s  %s\n", goal.what,
+                                     FormatFigure(verdict.ours, goal.unit), reference,
+                                     is_ratio ? FormatFigure(verdict.interval.median, unit) : "",
+                                     interval, aim, StateText(verdict.state));
+  if (verdict.beside != 0) {
+    const std::string is = "(" + std::string(goal.beside_is) + ")";
+    const std::string ratio =
+        verdict.beside_ratio == 0 ? "" : FormatFigure(verdict.beside_ratio, unit);
+    absl::StrAppend(&line, absl::StrFormat("    %-51s %10s %11s %9s\n", is,
+                                           FormatFigure(verdict.beside, goal.unit), "", ratio));
+  }
+  return line;
 }
 
 }  // namespace

@@ -80,7 +80,10 @@ Json GoalsJson(const std::vector<Goal>& goals, const std::vector<Verdict>& verdi
     } else {
       entry["ours"] = verdict.ours;
       if (!goal.reference.empty()) entry["reference"] = verdict.reference;
-      if (verdict.beside != 0) entry["beside"] = verdict.beside;
+      if (verdict.beside != 0) {
+        entry["beside"] = verdict.beside;
+        entry["beside_is"] = goal.beside_is;
+      }
       entry["interval"] = IntervalJson(verdict.interval);
     }
     list.push_back(std::move(entry));

@@ -123,6 +123,21 @@ TEST(GoalTest, OfAFigureByItselfLooksAtTheFigure) {
   EXPECT_DOUBLE_EQ(12, verdict.interval.median);
 }
 
+TEST(GoalTest, WhatTheMachineAllowsIsShownBesideAsARatioToo) {
+  Results results = TwoProbes({8, 8}, {4, 4});
+  Goal goal = AtLeast(3);
+  results["limit"].values[std::string(goal.figure)] = {10, 10};
+  goal.beside = "limit";
+  goal.beside_is = "nothing but the disk";
+  const Verdict verdict = Judge(goal, results, Strictness::kStrict);
+  EXPECT_EQ(State::kMissed, verdict.state);
+  EXPECT_DOUBLE_EQ(10, verdict.beside);
+  EXPECT_DOUBLE_EQ(2.5, verdict.beside_ratio);
+  const std::string table = GoalTable({goal}, {verdict});
+  EXPECT_NE(std::string::npos, table.find("(nothing but the disk)")) << table;
+  EXPECT_NE(std::string::npos, table.find("2.50x")) << table;
+}
+
 TEST(GoalTest, IsSkippedWithTheReasonOfTheProbe) {
   Results results = TwoProbes({1}, {});
   results["peer"].skipped = "its package is missing";
