@@ -138,18 +138,19 @@ std::optional<ChainSegment> NewestOf(const LogInventory& inventory, const Recove
   const ChainLink& top = chain.links.back();
   const ChainSegment* last = verdict.kept.empty() ? nullptr : &verdict.kept.back();
   const bool top_kept = last != nullptr && last->number == top.number;
+  // What the top's file goes on with was dropped when the live epoch began.
+  const bool ended = top.epoch < inventory.epoch;
   // Behind the last that is kept, what its file goes on with is dead: where numbers up to the mark
   // are lost, nothing but a segment behind it keeps a reader from there.
   const bool lost_behind = last != nullptr && last->last_sequence < chain.mark;
-  if (verdict.cut ? top_kept || !lost_behind : top_kept && top.epoch == inventory.epoch) {
-    return std::nullopt;
-  }
+  if (verdict.cut ? top_kept || !lost_behind : top_kept && !ended) return std::nullopt;
   // None that is there: the segments of the live epoch are lost, or dropped by the cut.
   const bool dropped = verdict.cut && top.first > verdict.next_sequence;
-  if (top_kept || dropped) {
+  if (ended || dropped) {
+    const SequenceNumber kept = last == nullptr ? kNoSequence : last->last_sequence;
     return ChainSegment{.number = inventory.highest_number,
-                        .first_sequence = last->last_sequence + 1,
-                        .last_sequence = last->last_sequence,
+                        .first_sequence = kept + 1,
+                        .last_sequence = kept,
                         .end = kFramesOffset};
   }
   return ChainSegment{.number = top.number,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/reader_lines.h"
 #include "tests/wal_core_fixture.h"
 
 namespace millrace {
@@ -203,6 +204,29 @@ TEST_F(EpochBasesLogTest, CursorAloneKnowsTheEpochAndWhatItCommittedIsNamed) {
   Commit("goes on");
   expected.push_back("goes on");
   EXPECT_EQ(ReadAll(), expected) << report_.ToString();
+}
+
+// The segments of the live epoch are lost, and of the one before it what was kept is damaged:
+// what the file goes on with is still what the truncation dropped.
+TEST_F(EpochBasesLogTest, ReaderDoesNotGoOnToDroppedRecordsWhereNoneOfTheKeptIsIntact) {
+  Open();
+  CommitUpTo(10);
+  const std::string first = Path(core_->segments()->Find(1)->number);
+  TruncateAfter(3);
+  CommitUpTo(8);
+  const std::string newest = Path(core_->segments()->Find(8)->number);
+  ASSERT_TRUE(core_->Close().ok());
+  // Records 4 and up are where they were.
+  std::string bytes = files_[first];
+  const size_t dropped = bytes.find("epoch 1 record 4");
+  ASSERT_NE(dropped, std::string::npos);
+  const size_t kept = dropped - kFrameHeaderBytes - kFramesOffset;
+  bytes.replace(kFramesOffset, kept, kept, 0);
+  disk_.WriteFileBytes(first, bytes);
+  disk_.DeleteFile(newest);
+  std::vector<std::string> expected;
+  for (int i = 1; i <= 8; ++i) expected.push_back(std::to_string(i) + " lost");
+  EXPECT_EQ(ReaderLines(&disk_, kDirectory), expected);
 }
 
 }  // namespace
