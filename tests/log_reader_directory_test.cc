@@ -369,5 +369,19 @@ TEST_F(LogReaderDirectoryTest, TruncationIsSeenByItsHeaderAlone) {
   EXPECT_EQ(ReadAll(*reader), "");
 }
 
+// What a failing over left behind in the segment that failed stays dead, though the segment that
+// took its records over holds no whole one, or only later ones.
+TEST_F(LogReaderDirectoryTest, LookingAgainDoesNotGoBehindACutUnderADamagedSegment) {
+  Store(Segment(1, 5));
+  const SegmentBuilder next = Segment(2, 3, Segment(1, 3).AsPredecessor());
+  Store(next);
+  disk_.FlipBit("/log/" + SegmentName(2), next.FrameBegin(0), 0);
+  disk_.FlipBit("/log/" + SegmentName(2), next.FrameBegin(1), 0);
+  const auto reader = Open();
+  EXPECT_EQ(ReadAll(*reader), "1 2 3");
+  ASSERT_TRUE(reader->Refresh().ok());
+  EXPECT_EQ(ReadAll(*reader), "");
+}
+
 }  // namespace
 }  // namespace millrace

@@ -138,13 +138,11 @@ std::optional<ChainSegment> NewestOf(const LogInventory& inventory, const Recove
   const ChainLink& top = chain.links.back();
   const ChainSegment* last = verdict.kept.empty() ? nullptr : &verdict.kept.back();
   const bool top_kept = last != nullptr && last->number == top.number;
-  // What the top's file goes on with was dropped when the live epoch began.
+  // What its file goes on with was dropped when the live epoch began.
   const bool ended = top.epoch < inventory.epoch;
-  // Behind the last that is kept, what its file goes on with is dead: where numbers up to the mark
-  // are lost, nothing but a segment behind it keeps a reader from there.
-  const bool lost_behind = last != nullptr && last->last_sequence < chain.mark;
-  if (verdict.cut ? top_kept || !lost_behind : top_kept && !ended) return std::nullopt;
-  // None that is there: the segments of the live epoch are lost, or dropped by the cut.
+  if (top_kept && (verdict.cut || !ended)) return std::nullopt;
+  // Nothing but a segment behind the last that is kept keeps readers from what its file goes on
+  // with. It is none that is there where those of the live epoch are lost, or dropped by the cut.
   const bool dropped = verdict.cut && top.first > verdict.next_sequence;
   if (ended || dropped) {
     const SequenceNumber kept = last == nullptr ? kNoSequence : last->last_sequence;
