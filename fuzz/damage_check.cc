@@ -88,6 +88,19 @@ void CheckIndependently(const std::map<std::string, std::string>& files,
        absl::StrCat(other.size(), " lines; ", differ == other.end() ? "fewer" : *differ));
 }
 
+// Nobody writes: who looks again after all was read sees no more.
+void CheckLookingAgain(SimFileSystem& disk, const std::vector<std::string>& lines) {
+  LogReaderOptions options;
+  options.file_system = &disk;
+  options.limit = LogReaderOptions::Limit::kReadable;
+  const auto reader = LogReader::Open(kFuzzedDirectory, options);
+  WAL_CHECK(reader.ok());
+  if (!lines.empty()) WAL_CHECK((*reader)->Seek(std::stoull(lines.back()) + 1).ok());
+  WAL_CHECK((*reader)->Refresh().ok());
+  const auto entry = (*reader)->Next();
+  if (!absl::IsOutOfRange(entry.status())) Fail("looking again shows more", lines, "");
+}
+
 // Returns what recovery, having read everything, names as surely written.
 std::set<SequenceNumber> CheckReport(SimFileSystem& disk, const std::vector<std::string>& lines) {
   LogReaderOptions options;
@@ -194,6 +207,7 @@ void CheckDamaged(const ValidLog& log, const std::map<std::string, std::string>&
   if (lines.size() == 1 && lines.front().find("no log") != std::string::npos) return;
   CheckLines(log, files, lines);
   CheckIndependently(files, lines);
+  CheckLookingAgain(*disk, lines);
   const std::set<SequenceNumber> lost = CheckReport(*disk, lines);
   WAL_CHECK(disk->Hash() == before);
   WAL_CHECK(disk->MutatingCalls() == mutations);

@@ -15,6 +15,7 @@ namespace millrace {
 //   it is so up to the last number that a file which is still whole vouches for;
 //   the report names what the reader meets, no more and no less;
 //   a reader written from FORMAT.md alone says the same;
+//   and looking again shows no more;
 // and, one of them or all, as `opening` says (0 to 2; all others: all)
 //   kStrict refuses if and only if something is named that surely was written, and then
 //   changes nothing;
