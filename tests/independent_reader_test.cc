@@ -277,5 +277,38 @@ TEST(IndependentReaderTest, AgreesOnDamagedLogs) {
   EXPECT_GT(lost, 1000);
 }
 
+// The middle segment was the live one's predecessor up to number 6; what it has left was dropped.
+TEST(IndependentReaderTest, AgreesThatASegmentWithoutALowerNumberNamesNoPredecessor) {
+  SegmentHeader header;
+  header.log_id = {'t', 'h', 'r', 'e', 'e'};
+  header.capacity = 1 << 20;
+  Predecessor predecessor;
+  Files files;
+  // Takes away all before frame `first_whole`, and the headers from `wiped_from` on.
+  const auto store = [&](int number, SequenceNumber last, size_t first_whole, size_t wiped_from) {
+    header.number = header.incarnation = number;
+    header.first_sequence = predecessor.last_sequence + 1;
+    header.mark = predecessor.last_sequence;
+    header.predecessor = predecessor;
+    SegmentBuilder segment(header);
+    while (segment.next() <= last) {
+      segment.Group(segment.next() - 1).Record("r");
+      // Where a truncation may end it.
+      if (segment.next() == 7) predecessor = segment.AsPredecessor();
+    }
+    if (last < 7) predecessor = segment.AsPredecessor();
+    std::string bytes = segment.Bytes();
+    const size_t wiped = segment.FrameBegin(first_whole) - wiped_from;
+    files[SegmentName(number)] = bytes.replace(wiped_from, wiped, wiped, 0);
+  };
+  store(1, 3, 5, kFramesOffset);  // 3 is left, and nothing here vouches for 1 and 2
+  store(2, 9, 6, kFramesOffset);  // 7 to 9 are left
+  header.epoch = 2;
+  store(3, 8, 0, 0);  // all but the headers
+  const std::vector<std::string> expected = {"1 lost", "2 lost", "3 lost", "4 lost",
+                                             "5 lost", "6 lost", "7 r",    "8 r"};
+  EXPECT_EQ(Compare(files, ""), expected);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -254,7 +254,7 @@ absl::StatusOr<std::optional<ChainLink>> ChainFollower::Search(uint64_t below_nu
     status = ScanLink(*file, below - 1, &link);
     if (!status.ok()) return status;
     EndAtFirstDoubt(&link);
-    return link;
+    if (link.records() > 0) return link;
   }
   return std::nullopt;
 }
