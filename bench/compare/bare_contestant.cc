@@ -1,8 +1,10 @@
-// A log without what makes it one: producers put records into a queue, one thread takes what has
+// A log without what makes it one: producers put records into a queue, a thread takes what has
 // gathered, writes it, syncs, and tells those that wait. No format, no checksums, no order among
-// producers, no segments, no recovery.
+// producers, no segments, no recovery. Or several such threads, which take their groups one after
+// the other, write them at once, past the page cache, and tell in the order in which they took.
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,15 +14,18 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bench/compare/contestant.h"
+#include "bench/compare/raw_file.h"
 #include "queue/moodycamel.h"
 
 namespace millrace {
@@ -29,34 +34,38 @@ namespace {
 constexpr size_t kMostRecordBytes = 128;
 constexpr size_t kGroupBytes = size_t{1} << 20;
 constexpr size_t kGroupRecords = kGroupBytes / kMostRecordBytes;
+constexpr uint64_t kBlockBytes = 4096;  // of direct writes
 constexpr uint64_t kOverwrittenBytes = uint64_t{16} << 20;
 constexpr int kYields = 200;                // before a thread sleeps: as Options::wait_yields
 constexpr uint64_t kMostQueued = 64 << 10;  // without a sync: as many as fit Millrace's queue
 
 class BareLog : public Contestant {
  public:
-  explicit BareLog(Durability durability) : durable_(durability == Durability::kDurable) {}
+  explicit BareLog(const BareWork& work)
+      : durable_(work.durability == Durability::kDurable), direct_(work.direct_in_flight) {}
 
-  ~BareLog() override {
-    Stop();
-    if (fd_ >= 0) close(fd_);
-  }
+  ~BareLog() override { Stop(); }
 
   std::string name() const override { return "bare group commit"; }
   std::string settings() const override {
+    if (direct_ > 0) {
+      return "queue, wake-ups; " + std::to_string(direct_) +
+             " in turns that overwrite blocks of 4 KiB, O_DIRECT, RWF_DSYNC; no format, no order";
+    }
     return durable_ ? "queue, one thread that overwrites, fdatasync, wake-ups; no format, no order"
                     : "queue, one thread that writes; no format, no order";
   }
 
   absl::Status Open(const std::string& directory) override {
-    const std::string path = directory + "/bare";
-    fd_ = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    if (fd_ < 0) return absl::ErrnoToStatus(errno, "open " + path);
-    for (uint64_t at = 0; durable_ && at < kOverwrittenBytes; at += group_.size()) {
-      if (absl::Status status = Write(at, group_.size()); !status.ok()) return status;
-    }
-    if (fdatasync(fd_) != 0) return absl::ErrnoToStatus(errno, "fdatasync");
-    writer_ = std::thread([this] { Run(); });
+    RawWork file;
+    file.place = durable_ ? RawWork::Place::kOverwrite : RawWork::Place::kAppend;
+    file.way = direct_ > 0 ? RawWork::Way::kDirectRing : RawWork::Way::kSynced;
+    file.block_bytes = kGroupBytes;
+    file.file_bytes = kOverwrittenBytes;
+    absl::StatusOr<RawFile> prepared = PrepareRawFile(file, directory + "/bare");
+    if (!prepared.ok()) return prepared.status();
+    file_.emplace(*std::move(prepared));
+    for (int i = 0; i < std::max(direct_, 1); ++i) writers_.emplace_back([this] { Run(); });
     return absl::OkStatus();
   }
 
@@ -79,9 +88,7 @@ class BareLog : public Contestant {
 
   absl::Status Close() override {
     Stop();
-    const int fd = fd_;
-    fd_ = -1;
-    if (close(fd) != 0) return absl::ErrnoToStatus(errno, "close");
+    file_.reset();
     return status_;
   }
 
@@ -90,6 +97,16 @@ class BareLog : public Contestant {
     std::array<char, kMostRecordBytes> bytes;
     uint32_t size = 0;
     std::atomic<int32_t>* told = nullptr;  // by whom it is waited for
+  };
+
+  // What one writer has taken.
+  struct Group {
+    std::vector<Item> items = std::vector<Item>(kGroupRecords);
+    size_t count = 0;
+    Block bytes = MakeBlock(kGroupBytes);
+    size_t size = 0;
+    uint64_t at = 0;
+    uint64_t number = 0;
   };
 
   class BareAppender : public Appender {
@@ -113,7 +130,7 @@ class BareLog : public Contestant {
       ++appended_;
       log_->WakeWriter();
       if (log_->durable_) {
-        // acquire, both: pair with the release in Run.
+        // acquire, both: pair with the release in Tell.
         for (int i = 0; i < kYields && told_.load(std::memory_order_acquire) == 0; ++i) {
           std::this_thread::yield();
         }
@@ -131,7 +148,8 @@ class BareLog : public Contestant {
     uint64_t appended_ = 0;
   };
 
-  // seq_cst, here and in Run: either the producer sees the writer asleep, or the writer the record.
+  // seq_cst, here and in Take: either the producer sees the writer asleep, or the writer the
+  // record.
   void WakeWriter() {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (asleep_.load(std::memory_order_relaxed) == 0) return;
@@ -139,81 +157,98 @@ class BareLog : public Contestant {
     asleep_.notify_one();
   }
 
-  absl::Status Write(uint64_t at, size_t bytes) {
-    const ssize_t written = pwrite(fd_, group_.data(), bytes, static_cast<off_t>(at));
-    if (written < 0) return absl::ErrnoToStatus(errno, "pwrite");
-    return static_cast<size_t>(written) == bytes ? absl::OkStatus()
-                                                 : absl::DataLossError("short write");
-  }
-
-  // Takes what there is; sleeps where there is nothing. 0: the end.
-  size_t Take(std::vector<Item>* items) {
+  // Takes what there is; sleeps where there is nothing. False: the end.
+  bool Take(Group* group) {
+    const std::lock_guard<std::mutex> lock(turn_);
     while (true) {
-      size_t count = queue_.try_dequeue_bulk(items->begin(), items->size());
-      if (count > 0) return count;
-      if (stop_.load(std::memory_order_seq_cst)) return 0;
+      group->count = queue_.try_dequeue_bulk(group->items.begin(), group->items.size());
+      if (group->count > 0) break;
+      if (stop_.load(std::memory_order_seq_cst)) return false;
       asleep_.store(1, std::memory_order_seq_cst);
       std::atomic_thread_fence(std::memory_order_seq_cst);
-      count = queue_.try_dequeue_bulk(items->begin(), items->size());
-      if (count == 0 && !stop_.load(std::memory_order_seq_cst)) {
+      group->count = queue_.try_dequeue_bulk(group->items.begin(), group->items.size());
+      if (group->count == 0 && !stop_.load(std::memory_order_seq_cst)) {
         asleep_.wait(1, std::memory_order_seq_cst);
       }
       asleep_.store(0, std::memory_order_seq_cst);
-      if (count > 0) return count;
+      if (group->count > 0) break;
     }
+    group->size = 0;
+    for (size_t i = 0; i < group->count; ++i) {
+      std::memcpy(&group->bytes[group->size], group->items[i].bytes.data(), group->items[i].size);
+      group->size += group->items[i].size;
+    }
+    if (direct_ > 0) group->size = (group->size + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+    if (durable_ && next_ + group->size > kOverwrittenBytes) next_ = 0;
+    group->at = next_;
+    next_ += group->size;
+    group->number = ++taken_;
+    return true;
+  }
+
+  absl::Status Write(const Group& group) {
+    iovec piece = {group.bytes.get(), group.size};
+    const ssize_t written =
+        pwritev2(file_->fd(), &piece, 1, static_cast<off_t>(group.at), direct_ > 0 ? RWF_DSYNC : 0);
+    if (written < 0) return absl::ErrnoToStatus(errno, "pwritev2");
+    if (static_cast<size_t>(written) != group.size) return absl::DataLossError("short write");
+    if (durable_ && direct_ == 0 && fdatasync(file_->fd()) != 0) {
+      return absl::ErrnoToStatus(errno, "fdatasync");
+    }
+    return absl::OkStatus();
+  }
+
+  // In the order in which they were taken.
+  void Tell(const Group& group, absl::Status status) {
+    // acquire: pairs with the release below.
+    while (told_.load(std::memory_order_acquire) != group.number - 1) std::this_thread::yield();
+    status_.Update(std::move(status));
+    // relaxed, both: numbers to show or compare.
+    if (durable_) syncs_.fetch_add(1, std::memory_order_relaxed);
+    written_.fetch_add(group.count, std::memory_order_relaxed);
+    for (size_t i = 0; durable_ && i < group.count; ++i) {
+      // release: pairs with the wait in Append.
+      group.items[i].told->store(1, std::memory_order_release);
+      group.items[i].told->notify_one();
+    }
+    // release: gives status_ to the next.
+    told_.store(group.number, std::memory_order_release);
   }
 
   void Run() {
-    std::vector<Item> items(kGroupRecords);
-    uint64_t at = 0;
-    while (const size_t count = Take(&items)) {
-      size_t bytes = 0;
-      for (size_t i = 0; i < count; ++i) {
-        std::memcpy(&group_[bytes], items[i].bytes.data(), items[i].size);
-        bytes += items[i].size;
-      }
-      if (durable_ && at + bytes > kOverwrittenBytes) at = 0;
-      if (status_.ok()) status_ = Write(at, bytes);
-      at += bytes;
-      if (durable_) {
-        if (fdatasync(fd_) != 0) status_.Update(absl::ErrnoToStatus(errno, "fdatasync"));
-        // relaxed: numbers to show.
-        syncs_.fetch_add(1, std::memory_order_relaxed);
-      }
-      written_.fetch_add(count, std::memory_order_relaxed);
-      for (size_t i = 0; durable_ && i < count; ++i) {
-        // release: pairs with the wait in Append.
-        items[i].told->store(1, std::memory_order_release);
-        items[i].told->notify_one();
-      }
-    }
+    Group group;
+    while (Take(&group)) Tell(group, Write(group));
   }
 
   void Stop() {
-    if (!writer_.joinable()) return;
     stop_.store(true, std::memory_order_seq_cst);
     asleep_.store(0, std::memory_order_seq_cst);
     asleep_.notify_one();
-    writer_.join();
+    for (std::thread& writer : writers_) writer.join();
+    writers_.clear();
   }
 
   const bool durable_;
-  int fd_ = -1;
+  const int direct_;
+  std::optional<RawFile> file_;
   moodycamel::ConcurrentQueue<Item> queue_;
-  std::thread writer_;
+  std::vector<std::thread> writers_;
+  std::mutex turn_;     // to take a group
+  uint64_t next_ = 0;   // where its bytes go; whoever has the turn
+  uint64_t taken_ = 0;  // groups; likewise
   alignas(64) std::atomic<int32_t> asleep_{0};
   alignas(64) std::atomic<bool> stop_{false};
+  std::atomic<uint64_t> told_{0};  // groups
   std::atomic<uint64_t> appended_{0};
   std::atomic<uint64_t> written_{0};
   std::atomic<uint64_t> syncs_{0};
-  std::vector<char> group_ = std::vector<char>(kGroupBytes);  // the writer's, once it runs
-  absl::Status status_;                                       // likewise, until it was joined
+  absl::Status status_;  // whoever tells, until all were joined
 };
 
 }  // namespace
 
-std::unique_ptr<Contestant> NewBareLog(Durability durability) {
-  return std::make_unique<BareLog>(durability);
+std::unique_ptr<Contestant> NewBareLog(const BareWork& work) {
+  return std::make_unique<BareLog>(work);
 }
 
 }  // namespace millrace

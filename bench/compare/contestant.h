@@ -66,7 +66,12 @@ std::unique_ptr<Contestant> NewRocksDb(Durability durability);
 std::unique_ptr<Contestant> NewRawLoop();
 // A queue, a thread that writes and syncs what has gathered, wake-ups, and nothing else. Records of
 // at most 128 bytes.
-std::unique_ptr<Contestant> NewBareLog(Durability durability);
+struct BareWork {
+  Durability durability = Durability::kDurable;  // kDurable or kBuffered
+  // Of kDurable. 0: one write at a time and fdatasync; else so many at once, past the page cache.
+  int direct_in_flight = 0;
+};
+std::unique_ptr<Contestant> NewBareLog(const BareWork& work);
 
 }  // namespace millrace
 

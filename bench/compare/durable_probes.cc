@@ -61,7 +61,7 @@ void AddDurableProbes(Probes* probes) {
     const std::string name = absl::StrCat("durable", producers);
     AddPeers(group, name, Closed(producers), probes);
     probes->push_back(DiskqueueProbe(group, name + ".diskqueue", {.producers = producers}));
-    const auto bare = [] { return NewBareLog(Durability::kDurable); };
+    const auto bare = [] { return NewBareLog({}); };
     probes->push_back(
         ContestantProbe(group, name + ".bare", "bare group commit", bare, Closed(producers)));
     probes->push_back(RawOverwrite(group, name + ".raw"));

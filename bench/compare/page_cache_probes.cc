@@ -57,7 +57,7 @@ void AddPageCacheProbes(Probes* probes) {
   const auto rocks = [] { return NewRocksDb(Durability::kWritten); };
   probes->push_back(
       ContestantProbe(kGroup, "cached4.millrace", "Millrace, buffered", buffered, AllRecords));
-  const auto bare = [] { return NewBareLog(Durability::kBuffered); };
+  const auto bare = [] { return NewBareLog({.durability = Durability::kBuffered}); };
   probes->push_back(ContestantProbe(kGroup, "cached4.bare", "bare group write", bare, AllRecords));
   probes->push_back(RawWrite());
   probes->push_back(

@@ -57,6 +57,23 @@ RunLoad Loop(int producers, size_t record_bytes, Durability durability) {
   };
 }
 
+// What several groups in flight would bring: one buffered write and sync at a time, and 1, 2 and 4
+// direct ones at once.
+void AddInFlight(Probes* probes) {
+  for (const int producers : {8, 64}) {
+    const std::string group = absl::StrCat("sweep: bare group commit, ", producers, " producers");
+    for (const int in_flight : {0, 1, 2, 4}) {
+      const std::string title =
+          in_flight == 0 ? "buffered, fdatasync" : absl::StrCat(in_flight, " direct in flight");
+      probes->push_back(ContestantProbe(
+          group,
+          Named("in_flight", absl::StrCat("bare", producers), static_cast<uint64_t>(in_flight)),
+          title, [in_flight] { return NewBareLog({.direct_in_flight = in_flight}); },
+          Loop(producers, 128, Durability::kDurable)));
+    }
+  }
+}
+
 void AddProducers(Probes* probes) {
   for (const int producers : {1, 2, 4, 8, 16, 32, 64, 128, 256}) {
     const std::string group = "sweep: durable, " + Counted(producers, "producer");
@@ -190,6 +207,7 @@ void AddLogs(Probes* probes) {
 Probes SweepProbes() {
   Probes probes;
   AddProducers(&probes);
+  AddInFlight(&probes);
   AddRecordBytes(&probes);
   AddSegmentBytes(&probes);
   AddDurabilities(&probes);
