@@ -149,8 +149,13 @@ TEST_F(RecoveryOutcomeTest, WhatIsCutOffOrBehindALossIsNotTheNewest) {
     header.mark = mark;
     Put(1, one.Bytes().substr(0, one.FrameBegin(4)));
     Put(SegmentBuilder(header).Group(mark).Record("6"));
-    EXPECT_EQ(Chain(Recover()), "1..3");
-    EXPECT_FALSE(Recover().newest.has_value()) << mark;
+    const RecoveredLog log = Recover();
+    EXPECT_EQ(Chain(log), "1..3");
+    // None that is there, so that readers do not go on in segment 1.
+    ASSERT_TRUE(log.newest.has_value()) << mark;
+    EXPECT_EQ(log.newest->incarnation, 0u) << mark;
+    EXPECT_EQ(log.newest->first_sequence, 4u) << mark;
+    EXPECT_EQ(log.newest->last_sequence, 3u) << mark;
   }
 
   const auto segments = PutThree();
