@@ -63,7 +63,7 @@ class SegmentReader {
   };
 
   // Next() where that is a record without key and attributes, in sequence and whole in the buffer,
-  // as most are, in half the time. False: it is none, or not known to be; then nothing has changed.
+  // as most are, sooner. False: it is none, or not known to be; the reader is as it was.
   bool NextPlain(uint64_t limit, SequenceNumber highest, PlainRecord* record);
 
   uint64_t offset() const;
