@@ -3,16 +3,20 @@
 // Method: real logs behind a disk that the test can slow down or break; a listener that
 // records.
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -48,6 +52,27 @@ class LogObserveTest : public testing::Test {
     return std::nullopt;
   }
 
+  // The processor time that 4 threads take to append 8 records each, with syncs of 10 ms.
+  double SecondsOfWaiting(uint32_t yields) {
+    options_.wait_yields = yields;
+    log_ = Log::Open(temp_.Sub("log" + std::to_string(yields)), options_).value();
+    sync_ms_ = 10;
+    std::array<double, 4> seconds = {};
+    std::vector<std::thread> threads;
+    for (double& taken : seconds) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 8; ++i) Append(10);
+        timespec time = {};
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+        taken = static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    sync_ms_ = 0;
+    EXPECT_TRUE(log_->Close().ok());
+    return std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  }
+
   TempDirectory temp_;
   std::atomic<int> sync_ms_{0};
   std::atomic<int> sync_error_{0};
@@ -56,6 +81,11 @@ class LogObserveTest : public testing::Test {
   const std::shared_ptr<RecordingListener> listener_ = std::make_shared<RecordingListener>();
   std::unique_ptr<Log> log_;
 };
+
+TEST_F(LogObserveTest, ThreadsThatWaitTakeTheProcessorOnlyIfTheOptionsSaySo) {
+  const double sleeping = SecondsOfWaiting(0);
+  EXPECT_GT(SecondsOfWaiting(100'000), 3 * sleeping);
+}
 
 TEST_F(LogObserveTest, AnOrderlyLifeIsToldInItsOrder) {
   Open();

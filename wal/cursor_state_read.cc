@@ -27,10 +27,6 @@ SequenceNumber LastOf(const Entry& entry) {
   return kNoSequence;
 }
 
-// To be copied: GCC clears a new Entry with a string instruction, which takes as long as checking
-// the record that is to be shown in it.
-const Entry kBlank;
-
 }  // namespace
 
 void CursorState::ShowRead(Entry* entry) const {
@@ -88,7 +84,7 @@ bool CursorState::PushPlain(std::span<char>* memory, std::vector<Entry>* entries
   if (from.record.key.has_value() || !from.record.attributes.empty()) return false;
   if (payload.size() > memory->size()) return false;
   if (!payload.empty()) std::memcpy(memory->data(), payload.data(), payload.size());
-  Record& record = entries->emplace_back(kBlank).record;
+  Record& record = entries->emplace_back(blank_).record;
   record.sequence = from.sequence;
   record.time = absl::FromUnixNanos(from.time_ns);
   record.payload = std::string_view(memory->data(), payload.size());
