@@ -2,9 +2,13 @@
 // behind it and which boot wrote it; and its range, place and cause are named exactly.
 // Method: hand-made segments with one gap, and the same with the mark, or the gap, off by one.
 
+#include <cerrno>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "gtest/gtest.h"
+#include "millrace/testing/forwarding_file_system.h"
 #include "tests/recovery_fixture.h"
 #include "wal/recovery.h"
 
@@ -123,6 +127,51 @@ TEST_F(RecoveryGapTest, InTheSameBootALostSegmentWasWritten) {
     ExpectPlace(report_.lost[0], 2, 0, 0);
     EXPECT_EQ(report_.tail_records_dropped, 1u);
   }
+}
+
+TEST_F(RecoveryGapTest, LostFileIsNoTornWriteThoughNothingFollows) {
+  Put(Segment(1, 5));
+  SegmentHeader header = Header(3, 11, {2, 1002, 10, 9000, 0});
+  header.mark = 5;
+  for (const uint64_t boot : {kOtherBoot, disk_.BootId()}) {
+    header.boot_id = boot;
+    Put(SegmentBuilder(header));
+    EXPECT_EQ(Chain(Recover()), "1..5");
+    EXPECT_EQ(Lost(), boot == kOtherBoot ? "6..10 acknowledgement unknown missing segment"
+                                         : "6..10 written missing segment");
+    EXPECT_EQ(report_.tail_records_dropped, 0u);
+    EXPECT_EQ(report_.tail_segment, 2u);
+    const absl::Status strict = RecoverStatus({.policy = RecoveryPolicy::kStrict});
+    EXPECT_EQ(absl::IsDataLoss(strict), boot == disk_.BootId()) << strict;
+    // One that was prepared under that number may be there: the write of its header was torn.
+    SegmentHeader prepared = Header(2, 6);
+    prepared.state = SegmentState::kPrepared;
+    Put(SegmentBuilder(prepared));
+    EXPECT_EQ(Chain(Recover({.policy = RecoveryPolicy::kStrict})), "1..5");
+    EXPECT_EQ(Lost(), "");
+    Remove(2);
+  }
+}
+
+TEST_F(RecoveryGapTest, UnreadableBytesAreNoTornWriteThoughNothingFollows) {
+  SegmentBuilder first(Header(1, 1));
+  first.Group(0);
+  for (int i = 1; i <= 5; ++i) first.Record(std::string(2 * kBlockBytes, 'a'));
+  Put(first);
+  SegmentHeader header = Header(2, 6, first.AsPredecessor());
+  header.mark = 3;
+  Put(SegmentBuilder(header));
+  ForwardingFileSystem broken(&disk_, [&first](const FileCall& call) {
+    const bool hit = call.op == FileOp::kRead && call.name == SegmentName(1) &&
+                     call.offset + call.bytes > first.FrameBegin(4) + kBlockBytes;
+    return hit ? std::optional<IoResult>(-EIO) : std::nullopt;
+  });
+  std::unique_ptr<Directory> directory;
+  ASSERT_EQ(broken.OpenDirectory("log", DirectoryMode::kMustExist, &directory), 0);
+  const auto log = millrace::Recover(broken, *directory, {}, &report_);
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ(Chain(*log), "1..3");
+  EXPECT_EQ(Lost(), "4..5 acknowledgement unknown unreadable");
 }
 
 // --- What was given up ------------------------------------------------------------

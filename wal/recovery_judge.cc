@@ -63,6 +63,7 @@ class ChainJudge {
   void NoteDamage(const ChainLink& link);
   void FinishDropped();
   bool RecordsFollow(size_t index) const;
+  static Behind BehindOf(bool records, LossCause cause);
   Boot BootOf(const ChainLink& link) const {
     return link.header != nullptr && link.header->boot_id == boot_id_ ? Boot::kSame : Boot::kOther;
   }
@@ -79,7 +80,9 @@ class ChainJudge {
   SequenceNumber expected_;       // everything below is accounted for
   SequenceNumber last_seen_ = 0;  // intact, kept or not
   SequenceNumber settled_ = 0;    // the last number that an earlier open left out
-  LostRange dropped_;             // kDropping: what was cut, if there was a record in it
+  // kDropping: what was cut, and whether it is a loss. If not it was a torn write.
+  LostRange dropped_;
+  bool dropped_is_lost_ = false;
 };
 
 // Decides about one gap. What is to be kept before it has not been kept yet when
@@ -131,6 +134,7 @@ absl::Status ChainJudge::MeetAbove(Gap gap) {
       GapTable::Decide(Numbers::kAboveMark, gap.behind, gap.known, gap.boot, policy_);
   mode_ = Mode::kDropping;
   verdict_.cut = true;
+  dropped_is_lost_ = gap.behind == Behind::kRecords;
   dropped_ = gap.range;
   dropped_.acknowledgement =
       action == Action::kCutWritten ? Acknowledgement::kWritten : Acknowledgement::kUnknown;
@@ -144,6 +148,12 @@ bool ChainJudge::RecordsFollow(size_t index) const {
     if (chain_.links[i].records() > 0) return true;
   }
   return false;
+}
+
+// A file that cannot be read, in part or at all, is no torn write either, with or without records
+// behind it.
+Behind ChainJudge::BehindOf(bool records, LossCause cause) {
+  return records || cause == LossCause::kUnreadable ? Behind::kRecords : Behind::kNothing;
 }
 
 void ChainJudge::Keep(size_t index, SequenceNumber last, SequenceNumber last_valid, uint64_t end,
@@ -194,14 +204,16 @@ absl::Status ChainJudge::JudgeFront(size_t index) {
   const ChainLink* lower = index > 0 ? &chain_.links[index - 1] : nullptr;
   Gap gap;
   gap.range = {.first = expected_, .last = link.first - 1, .cause = LossCause::kTruncated};
-  gap.behind = link.records() > 0 || RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
   gap.boot = BootOf(link);
+  bool records = link.records() > 0 || RecordsFollow(index);
   const bool front_damaged = link.header == nullptr && link.scan.has_value() &&
                              !link.scan->holes.empty() &&
                              link.scan->holes.front().range.begin == kFramesOffset;
   if (link.lost_predecessor != 0) {
     gap.range.segment = link.lost_predecessor;
     gap.range.cause = link.lost_cause;
+    // Its name was durable before it was used, and no crash takes it away.
+    records |= link.lost_cause == LossCause::kMissingSegment;
   } else if (front_damaged) {
     const LostRange& hole = link.scan->holes.front().range;
     gap.range.segment = link.number;
@@ -222,6 +234,7 @@ absl::Status ChainJudge::JudgeFront(size_t index) {
       gap.range.cause = LossCause::kSetAside;
     }
   }
+  gap.behind = BehindOf(records, gap.range.cause);
   return Meet(gap);
 }
 
@@ -246,8 +259,7 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
   };
   for (const Hole& hole : scan.holes) {
     Gap gap{.range = hole.range, .boot = BootOf(link)};
-    gap.behind =
-        scan.records > hole.records || RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
+    gap.behind = BehindOf(scan.records > hole.records || RecordsFollow(index), hole.range.cause);
     absl::Status status = meet(gap, hole);
     if (!status.ok() || mode_ == Mode::kDropping) return status;
   }
@@ -259,7 +271,7 @@ absl::Status ChainJudge::JudgeInside(size_t index) {
                  .begin = scan.end,
                  .end = link.named_end->cut,
                  .cause = scan.end_cause};
-    gap.behind = RecordsFollow(index) ? Behind::kRecords : Behind::kNothing;
+    gap.behind = BehindOf(RecordsFollow(index), scan.end_cause);
     gap.boot = BootOf(link);
     const Hole before{gap.range, scan.digest, scan.records, scan.last_valid};
     return meet(gap, before);
@@ -357,8 +369,8 @@ absl::Status ChainJudge::JudgeLostNewest() {
 }
 
 void ChainJudge::FinishDropped() {
-  if (mode_ != Mode::kDropping || report_->tail_records_dropped == 0) return;
-  dropped_.last = last_seen_;
+  if (mode_ != Mode::kDropping || !dropped_is_lost_) return;
+  dropped_.last = std::max(dropped_.last, last_seen_);
   losses_.Add(dropped_, dropped_.acknowledgement);
 }
 

@@ -81,7 +81,8 @@ struct LinkTable {
 struct GapTable {
   // The missing numbers against the mark.
   enum class Numbers : uint8_t { kNone, kBelowMark, kAcrossMark, kAboveMark };
-  // What stands behind them.
+  // What stands behind them. Numbers that were in a file which is gone, or in bytes that cannot be
+  // read, count as if records stood there: they are no torn write.
   enum class Behind : uint8_t { kNothing, kRecords };
   // Whether the segment's header already tells of it, under a new epoch.
   enum class Known : uint8_t { kNew, kSettled };
