@@ -62,6 +62,7 @@ void Committer::Run() {
     }
     parts_.stats->pending_age().DrainFinished();
     if (!drained_.empty()) continue;
+    AnnounceDurable();
     if (parts_.queue->Finished()) break;
     Rest();
   }
@@ -104,12 +105,17 @@ void Committer::CommitDrained() {
     if (!sequence.ok()) return Fail(sequence.status());
     append->sequence = *sequence;
     if (parts_.core->gathered_bytes() < options_.group_bytes) continue;
+    AnnounceDurable();
     if (!WriteGathered(i + 1)) return;
     if (!HasRoomUnsynced()) Sync(SyncReason::kUnsyncedBytes);
     if (failed_) return;
   }
   if (!WriteGathered(drained_.size())) return;
-  if (const std::optional<SyncReason> reason = SyncReasonNow()) Sync(*reason);
+  if (const std::optional<SyncReason> reason = SyncReasonNow()) {
+    Sync(*reason);
+  } else {
+    AnnounceDurable();
+  }
   FinishGroup();
 }
 

@@ -125,6 +125,7 @@ class Committer {
   void Count(const PendingAppend& append);
   void Finish(PendingAppend* append);
   void WakeDurable();
+  void AnnounceDurable();
   void OpenGates();
   void FinishGroup();
   void Fail(absl::Status status);
@@ -152,6 +153,7 @@ class Committer {
   WakeThread wake_thread_;
   GroupGathering gathering_;
   CompletionGates::Mask gates_ = 0;  // to be opened for those who are told
+  bool unannounced_ = false;         // the watermark was raised, and who waits for it not woken
   CallbackAppend* oldest_callback_ = nullptr;
   CallbackAppend* newest_callback_ = nullptr;
   bool failed_ = false;

@@ -36,6 +36,7 @@ absl::Status Committer::Persist(absl::FunctionRef<absl::Status()> call) {
   holding_.store(true, std::memory_order_relaxed);
   const Deadline since = SteadyNow();
   parts_.events->DiskFull(status);
+  AnnounceDurable();
   std::chrono::milliseconds delay = kFirstRetry;
   bool last_attempt = false;
   while (IsPassing(status) && !last_attempt) {

@@ -48,13 +48,19 @@ void Committer::Sync(SyncReason reason) {
   if (MILLRACE_SABOTAGE(acknowledge_before_sync)) {
     parts_.watermark->PublishDurable(parts_.core->last_written());
   }
+  if (unannounced_) {
+    // While the device is at work there is time for readers.
+    parts_.core->BeginSync();
+    AnnounceDurable();
+  }
   const Deadline begun = SteadyNow();
   absl::Status status = Persist([this, reason] { return parts_.core->Sync(reason); });
   if (!status.ok()) return Fail(std::move(status));
   gathering_.Synced(SteadyNow() - begun);
   sync_deadline_ = kNoDeadline;
-  // Published before anybody is told: whoever hears of a record also finds it.
-  parts_.watermark->PublishDurable(parts_.core->last_durable());
+  // Raised before anybody is told: whoever hears of a record also finds it.
+  parts_.watermark->RaiseDurable(parts_.core->last_durable());
+  unannounced_ = true;
   PublishStats();
   now_us_ = MicrosecondStamp(SteadyNow());
   for (PendingAppend* append : unsynced_) {
@@ -71,11 +77,19 @@ void Committer::Sync(SyncReason reason) {
     }
   }
   unsynced_.clear();
+  // A crowd is told first: its next records are to be under way when readers want the processors.
+  if (durable_.size() < CompletionGates::kCrowd) AnnounceDurable();
   parts_.gates->Told(durable_.size());
   // Those of this group have not given their space back.
   const uint64_t in_flight = parts_.queue->Depth().records;
   gathering_.Told(durable_.size(), in_flight - std::min(in_flight, releaser_.held()));
   WakeDurable();
+}
+
+// Wakes those who wait for the watermark: readers, mostly. At the latest before the writer waits, for
+// work, for space or for a sync.
+void Committer::AnnounceDurable() {
+  if (std::exchange(unannounced_, false)) parts_.watermark->WakeWaiters();
 }
 
 // With many to wake, the next group begins meanwhile.

@@ -285,6 +285,12 @@ absl::Status SegmentWriter::WriteViews(uint64_t offset) {
   return absl::OkStatus();
 }
 
+void SegmentWriter::BeginSync() {
+  if (status_.ok() && unsynced_bytes_ != 0) {
+    file_->StartWriteBack(write_back_from_, offset_ - write_back_from_);
+  }
+}
+
 absl::Status SegmentWriter::Sync() {
   if (!status_.ok()) return status_;
   if (unsynced_bytes_ == 0) return absl::OkStatus();

@@ -84,6 +84,8 @@ class SegmentWriter {
   // the segment is to count. Until then it is a prepared one, which holds no record. Errors as
   // Write.
   absl::Status WriteAheadOfHeader();
+  // Advice, before Sync(): the device gets to work on what is written.
+  void BeginSync();
   absl::Status Sync();
 
   // Gives back memory that only load needs.

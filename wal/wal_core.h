@@ -82,6 +82,8 @@ class WalCore {
   // Writes what is gathered; last_written() then covers it.
   absl::Status Write();
 
+  // Advice, before Sync(): the device gets to work.
+  void BeginSync() { active_->BeginSync(); }
   // Makes what is written durable; last_durable() then covers it. `reason` is for the
   // observer.
   absl::Status Sync(SyncReason reason = SyncReason::kFlush);

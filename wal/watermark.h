@@ -47,10 +47,15 @@ class Watermark {
   }
 
   void PublishDurable(SequenceNumber last) {
+    RaiseDurable(last);
+    WakeWaiters();
+  }
+  // The same in two steps: who looks finds it after the first; who waits hears of it with the second.
+  void RaiseDurable(SequenceNumber last) {
     // release: passes on the write and the sync; pairs with acquire in last_durable().
     last_durable_.store(last, std::memory_order_release);
-    waiters_.Notify();
   }
+  void WakeWaiters() { waiters_.Notify(); }
 
   void PublishFirstRetained(SequenceNumber first) {
     // release: who sees the number also sees that the segments left the list; pairs with acquire
