@@ -39,9 +39,13 @@ std::optional<SyncReason> Committer::SyncReasonNow() const {
 }
 
 // False if with one more group, of the usual size, more than unsynced_bytes could wait for a sync.
+// What is kept beyond its sync takes memory as well; but no more than a part of the bound, or a small
+// one would mean a sync for every group.
 bool Committer::HasRoomUnsynced() const {
-  const uint64_t group = std::min(options_.group_bytes, options_.unsynced_bytes / 2);
-  return parts_.core->unsynced_bytes() + group < options_.unsynced_bytes;
+  const uint64_t bound = options_.unsynced_bytes;
+  const uint64_t group = std::min(options_.group_bytes, bound / 2);
+  const uint64_t kept = std::min(parts_.core->retained_synced_bytes(), bound / 8);
+  return parts_.core->unsynced_bytes() + kept + group < bound;
 }
 
 void Committer::Sync(SyncReason reason) {

@@ -129,7 +129,7 @@ class ProducerMemory {
 
  private:
   static constexpr uint64_t kFirstChunkBytes = 4096;
-  static constexpr uint64_t kChunkBytes = 16384;
+  static constexpr uint64_t kChunkBytes = 8192;
   static constexpr uint64_t kAlignment = 16;
 
   static uint64_t Aligned(uint64_t bytes) { return (bytes + kAlignment - 1) & ~(kAlignment - 1); }
