@@ -108,6 +108,50 @@ TEST_F(CursorBatchTest, BatchStopsWhereMemoryEndsAndGoesOnThere) {
   EXPECT_EQ(Batch(*cursor, 10000), Numbers(7, 20));
 }
 
+TEST_F(CursorBatchTest, BatchEndsWithWhatIsDurable) {
+  writer_->Write(20);
+  writer_->Write(30);  // and the first segment is sealed
+  writer_->Publish(15);
+  const auto cursor = MustOpen();
+  EXPECT_EQ(Batch(*cursor, 10000), Numbers(1, 15));
+  writer_->Publish(25);
+  EXPECT_EQ(Batch(*cursor, 10000), Numbers(16, 25));
+}
+
+TEST_F(CursorBatchTest, CommitAfterABatchLeavesAPlaceToGoOnFrom) {
+  AppendTens(40);
+  {
+    const auto cursor = MustOpen();
+    EXPECT_EQ(Batch(*cursor, 10000), Numbers(1, 40));
+    ASSERT_TRUE(cursor->Commit(35).ok());
+  }
+  EXPECT_EQ(OnDisk().segment, 2);
+  EXPECT_GT(OnDisk().offset, kFramesOffset);
+  ExpectRecords(*MustOpen(), 36, 40);
+}
+
+TEST_F(CursorBatchTest, TruncationOfWhatABatchShowedIsToldAfterASeekToo) {
+  AppendTens(20);
+  const auto cursor = MustOpen();
+  EXPECT_EQ(Batch(*cursor, 10000), Numbers(1, 20));
+  ASSERT_TRUE(cursor->Seek(3).ok());
+  writer_->TruncateAfter(19);
+  ExpectTruncated(*cursor, 19);
+  EXPECT_EQ(Batch(*cursor, 10000), Numbers(3, 19));
+}
+
+TEST_F(CursorBatchTest, WhatATruncationCutOffIsNotInABatch) {
+  AppendTens(20);
+  writer_->TruncateAfter(15);
+  writer_->AppendTo(30);
+  Batch(*MustOpen(), 10000);
+  ASSERT_EQ(entries_.size(), 30u);
+  for (const Entry& entry : entries_) {
+    const SequenceNumber s = entry.record.sequence;
+    EXPECT_EQ(entry.record.payload, s <= 15 ? Payload(s) : writer_->PayloadNow(s));
+  }
+}
+
 TEST_F(CursorBatchTest, BatchesAppendToWhatTheCallerHas) {
   AppendTens(10);
   const auto cursor = MustOpen();

@@ -55,7 +55,7 @@ class SegmentReaderFixture : public ::testing::Test {
     SegmentReader::PlainRecord record;
     for (int steps = 0; steps < 1000; ++steps) {
       const uint64_t before = reader_->offset();
-      if (plain && reader_->NextPlain(size_, kMaxSequence, &record)) {
+      if (plain && reader_->NextPlain(size_, kMaxSequence, {&record, 1}) != 0) {
         EXPECT_EQ(record.offset, before);
         walk += std::to_string(record.sequence);
         bodies_.emplace_back(record.body);

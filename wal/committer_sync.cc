@@ -39,8 +39,8 @@ std::optional<SyncReason> Committer::SyncReasonNow() const {
 }
 
 // False if with one more group, of the usual size, more than unsynced_bytes could wait for a sync.
-// What is kept beyond its sync takes memory as well; but no more than a part of the bound, or a small
-// one would mean a sync for every group.
+// What is kept beyond its sync takes memory as well; but no more than a part of the bound, or a
+// small one would mean a sync for every group.
 bool Committer::HasRoomUnsynced() const {
   const uint64_t bound = options_.unsynced_bytes;
   const uint64_t group = std::min(options_.group_bytes, bound / 2);
@@ -90,8 +90,8 @@ void Committer::Sync(SyncReason reason) {
   WakeDurable();
 }
 
-// Wakes those who wait for the watermark: readers, mostly. At the latest before the writer waits, for
-// work, for space or for a sync.
+// Wakes those who wait for the watermark: readers, mostly. At the latest before the writer waits,
+// for work, for space or for a sync.
 void Committer::AnnounceDurable() {
   if (std::exchange(unannounced_, false)) parts_.watermark->WakeWaiters();
 }

@@ -1,6 +1,7 @@
 #ifndef MILLRACE_WAL_CURSOR_STATE_H_
 #define MILLRACE_WAL_CURSOR_STATE_H_
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -98,7 +99,7 @@ class CursorState {
   absl::Status Await(absl::Duration timeout);
   void ShowRead(Entry* entry) const;
   void Show(Entry* entry) const;
-  bool PushPlain(std::span<char>* memory, std::vector<Entry>* entries) const;
+  size_t TakePlain(std::span<char>* memory, std::vector<Entry>* entries);
   void Take(const Entry& entry);
 
   void ReadFrom(SequenceNumber next, const ReadPosition& from);
@@ -122,7 +123,8 @@ class CursorState {
 
   PeekedEntries peeked_;  // what comes next,
   std::optional<RecordReader> reader_;
-  std::optional<RecordReader::Kind> read_;  // and then what reader_ has read, if anything
+  std::optional<RecordReader::Kind> read_;         // and then what reader_ has read, if anything
+  std::array<RecordReader::PlainRecord, 64> run_;  // of TakePlain
   // By a clock that is never set: after a jump back the interval would not pass for as long.
   std::chrono::steady_clock::time_point last_checkpoint_;
 

@@ -75,21 +75,31 @@ absl::StatusOr<Entry> CursorState::Next(absl::Duration timeout) {
   return entry;
 }
 
-// What Show shows, at the end of `entries` and copied to `memory`, where it is a record without key
-// and attributes, as most are. False: it is none, or `memory` is too small.
-bool CursorState::PushPlain(std::span<char>* memory, std::vector<Entry>* entries) const {
-  if (!peeked_.empty() || *read_ != RecordReader::Kind::kRecord) return false;
-  const RecordReader::Entry& from = reader_->record();
-  const std::string_view payload = from.record.payload;
-  if (from.record.key.has_value() || !from.record.attributes.empty()) return false;
-  if (payload.size() > memory->size()) return false;
-  if (!payload.empty()) std::memcpy(memory->data(), payload.data(), payload.size());
-  Record& record = entries->emplace_back(blank_).record;
-  record.sequence = from.sequence;
-  record.time = absl::FromUnixNanos(from.time_ns);
-  record.payload = std::string_view(memory->data(), payload.size());
-  *memory = memory->subspan(payload.size());
-  return true;
+// Delivers records without key and attributes, as most are, many at once: as they come next, were
+// read from the file before, and fit `memory`. Returns how many.
+size_t CursorState::TakePlain(std::span<char>* memory, std::vector<Entry>* entries) {
+  if (!peeked_.empty() || read_.has_value()) return 0;
+  const std::span<RecordReader::PlainRecord> run(run_.data(), reader_->NextPlain(limit_, run_));
+  if (run.empty()) return 0;
+  // They were in memory when ReadOne() last looked whether the log had been truncated.
+  const absl::Time time = absl::FromUnixNanos(reader_->time_ns());
+  size_t count = 0;
+  for (; count < run.size(); ++count) {
+    const std::string_view body = run[count].body;
+    if (body.size() > memory->size()) break;
+    if (!body.empty()) std::memcpy(memory->data(), body.data(), body.size());
+    Record& record = entries->emplace_back(blank_).record;
+    record.sequence = run[count].sequence;
+    record.time = time;
+    record.payload = std::string_view(memory->data(), body.size());
+    *memory = memory->subspan(body.size());
+  }
+  if (count < run.size()) reader_->GiveBack(run[count]);
+  if (count == 0) return 0;
+  // place_ is at the group that they are in: its first record came one by one.
+  delivered_ = run[count - 1].sequence;
+  shown_ = std::max(shown_, delivered_);
+  return count;
 }
 
 absl::StatusOr<size_t> CursorState::NextBatch(std::span<char> memory, std::vector<Entry>* entries,
@@ -97,28 +107,26 @@ absl::StatusOr<size_t> CursorState::NextBatch(std::span<char> memory, std::vecto
   if (absl::Status status = Await(timeout); !status.ok()) return status;
   size_t count = 0;
   while (true) {
-    if (!PushPlain(&memory, entries)) {
-      Entry& entry = entries->emplace_back();
-      Show(&entry);
-      if (entry.kind == Entry::Kind::kRecord) {
-        const uint64_t bytes = BytesOf(entry.record);
-        if (bytes > memory.size()) {
-          const SequenceNumber sequence = entry.record.sequence;
-          entries->pop_back();
-          if (count > 0) return count;
-          return absl::InvalidArgumentError(absl::StrFormat(
-              "cursor %s: record %d needs %d bytes of memory, but %d were given; give at least "
-              "that many, or read it with Next",
-              name(), sequence, bytes, memory.size()));
-        }
-        MoveViews(&entry.record, memory.data());
-        memory = memory.subspan(bytes);
+    Entry& entry = entries->emplace_back(blank_);
+    Show(&entry);
+    if (entry.kind == Entry::Kind::kRecord) {
+      const uint64_t bytes = BytesOf(entry.record);
+      if (bytes > memory.size()) {
+        const SequenceNumber sequence = entry.record.sequence;
+        entries->pop_back();
+        if (count > 0) return count;
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "cursor %s: record %d needs %d bytes of memory, but %d were given; give at least "
+            "that many, or read it with Next",
+            name(), sequence, bytes, memory.size()));
       }
+      MoveViews(&entry.record, memory.data());
+      memory = memory.subspan(bytes);
     }
-    const Entry& entry = entries->back();
     Take(entry);
     ++count;
     if (entry.kind != Entry::Kind::kRecord) return count;
+    while (const size_t more = TakePlain(&memory, entries)) count += more;
     // An error will be met again by the next call.
     const absl::StatusOr<bool> more = Look();
     if (!more.ok() || !*more) return count;

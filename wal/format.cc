@@ -53,6 +53,11 @@ uint64_t FrameSeed(uint64_t segment_seed, uint64_t offset) {
   return segment_seed ^ (MILLRACE_SABOTAGE(offset_not_in_seed) ? 0 : offset * 0x9e3779b97f4a7c15);
 }
 
+// What stands in bytes 20 to 23 of a frame's header, in the word that begins at 16.
+constexpr uint64_t KindWord(FrameType type, uint8_t flags, uint16_t count) {
+  return uint64_t{static_cast<uint8_t>(type)} << 32 | uint64_t{flags} << 40 | uint64_t{count} << 48;
+}
+
 // Checksum, magic, version and feature bits stand at the same place in every
 // kind of block and in every version, so that "newer" is never "damaged".
 HeaderStatus CheckBlock(std::span<const char, 256> bytes, std::string_view magic, uint64_t seed) {
@@ -174,11 +179,10 @@ uint64_t BodyChecksum(uint64_t body_seed, std::string_view body) {
 
 void EncodeFrameHeader(const FrameHeader& header, uint64_t segment_seed, uint64_t offset,
                        char* out) {
+  // By words, as the hash reads them: the processor would wait for smaller pieces to leave its
+  // store buffer.
   Put(out + 8, header.sequence);
-  Put(out + 16, header.body_bytes);
-  Put(out + 20, static_cast<uint8_t>(header.type));
-  Put(out + 21, header.flags);
-  Put(out + 22, header.count);
+  Put(out + 16, uint64_t{header.body_bytes} | KindWord(header.type, header.flags, header.count));
   Put(out + 24, header.body_checksum);
   Put(out, Hash(out + kSum, kFrameHeaderBytes - kSum, FrameSeed(segment_seed, offset)));
 }
@@ -219,6 +223,33 @@ FrameStatus DecodeFrameHeader(const char* bytes, uint64_t segment_seed, uint64_t
       return header->count == 0 ? FrameStatus::kValid : FrameStatus::kInvalid;
   }
   return FrameStatus::kUnknown;
+}
+
+bool DecodePlainRecord(std::string_view bytes, uint64_t segment_seed, uint64_t body_seed,
+                       uint64_t offset, SequenceNumber sequence, std::string_view* body) {
+  if (bytes.size() < kFrameHeaderBytes || sequence == kNoSequence) return false;
+  const char* p = bytes.data();
+  const auto word = Get<uint64_t>(p + 16);
+  const uint64_t body_bytes = word & UINT32_MAX;
+  if (Get<uint64_t>(p + 8) != sequence ||
+      word - body_bytes != KindWord(FrameType::kRecord, /*flags=*/0, /*count=*/1) ||
+      FrameBytes(body_bytes) > bytes.size() ||
+      Get<uint64_t>(p) !=
+          Hash(p + kSum, kFrameHeaderBytes - kSum, FrameSeed(segment_seed, offset))) {
+    return false;
+  }
+  *body = bytes.substr(kFrameHeaderBytes, body_bytes);
+  return Get<uint64_t>(p + 24) == Hash(body->data(), body_bytes, body_seed);
+}
+
+FrameHeader PlainRecordHeader(std::string_view frame) {
+  FrameHeader header;
+  header.sequence = Get<uint64_t>(frame.data() + 8);
+  header.body_bytes = Get<uint32_t>(frame.data() + 16);
+  header.type = FrameType::kRecord;
+  header.count = 1;
+  header.body_checksum = Get<uint64_t>(frame.data() + 24);
+  return header;
 }
 
 bool MayBeFrame(const char* bytes, SequenceNumber lowest, SequenceNumber highest,

@@ -158,6 +158,14 @@ inline bool AllZero(std::span<const char> bytes) {
 
 uint64_t NonZeroBytes(std::span<const char> bytes);
 
+// Whether at the front of `bytes` stands the whole frame of a plain record, one without key and
+// attributes, with the number `sequence`, intact: what DecodeFrameHeader() and BodyChecksum() say,
+// for the frame that is met most, and sooner. Sets `*body` to its payload.
+bool DecodePlainRecord(std::string_view bytes, uint64_t segment_seed, uint64_t body_seed,
+                       uint64_t offset, SequenceNumber sequence, std::string_view* body);
+// The header of such a frame.
+FrameHeader PlainRecordHeader(std::string_view frame);
+
 // False for almost all places where no frame begins; costs no hashing. For
 // scanning: `lowest` and `highest` bound the sequence number.
 bool MayBeFrame(const char* bytes, SequenceNumber lowest, SequenceNumber highest,

@@ -67,6 +67,21 @@ RecordReader::Kind RecordReader::Next(SequenceNumber limit) {
   return Kind::kAtLimit;
 }
 
+size_t RecordReader::NextPlain(SequenceNumber limit, std::span<PlainRecord> out) {
+  // Not inside of a batch, and not before next_.
+  if (!reader_.has_value() || reader_->next_sequence() != next_) return 0;
+  // What is buffered was read up to the segment's end. If that was set back since, by a fail-over,
+  // the next segment holds the same records as stand behind it.
+  const size_t count = reader_->NextPlain(file_end_, limit, out);
+  if (count != 0) next_ = reader_->next_sequence();
+  return count;
+}
+
+void RecordReader::GiveBack(const PlainRecord& first) {
+  reader_->GiveBack(first);
+  next_ = first.sequence;
+}
+
 ReadPosition RecordReader::position() const {
   return group_.sequence <= next_ ? group_ : ReadPosition{};
 }
@@ -184,7 +199,7 @@ std::optional<RecordReader::Kind> RecordReader::ReadSegment(SequenceNumber limit
   const uint64_t end = sealed ? ending->end : file_end_;
   if (next_ > fresh_up_to_) Refresh(sealed ? kMaxSequence : limit);
 
-  if (SegmentReader::PlainRecord plain; reader_->NextPlain(end, highest, &plain)) {
+  if (SegmentReader::PlainRecord plain; reader_->NextPlain(end, highest, {&plain, 1}) != 0) {
     confirming_ = false;
     if (plain.sequence < next_) return std::nullopt;
     frame_offset_ = plain.offset;

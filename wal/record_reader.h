@@ -1,9 +1,11 @@
 #ifndef MILLRACE_WAL_RECORD_READER_H_
 #define MILLRACE_WAL_RECORD_READER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
@@ -67,6 +69,14 @@ class RecordReader {
   // The next record or loss numbered up to `limit`, which must be written, and
   // acquired from whoever wrote it.
   Kind Next(SequenceNumber limit);
+
+  // As many of the records without key and attributes that come next as fit `out`, and were read
+  // from the file before. Returns how many; of 0 nothing follows. Their time is time_ns().
+  using PlainRecord = SegmentReader::PlainRecord;
+  size_t NextPlain(SequenceNumber limit, std::span<PlainRecord> out);
+  // Takes back `first`, of what the last call of NextPlain gave, and those behind it.
+  void GiveBack(const PlainRecord& first);
+  int64_t time_ns() const { return time_ns_; }
 
   // After kRecord; until the next call.
   const Entry& record() const { return entry_; }

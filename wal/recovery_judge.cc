@@ -391,11 +391,6 @@ absl::StatusOr<RecoveryVerdict> ChainJudge::Walk() {
 
 }  // namespace
 
-Holds HoldsOf(const SegmentScan& scan) {
-  const bool something = scan.records > 0 || scan.end_nonzero_bytes > 0 || !scan.holes.empty();
-  return something ? Holds::kSomething : Holds::kNothingNeeded;
-}
-
 absl::StatusOr<RecoveryVerdict> JudgeChain(const RecoveryChain& chain,
                                            const RecoveryOptions& options, uint64_t boot_id,
                                            RecoveryReport* report) {

@@ -10,6 +10,7 @@
 #include "wal/recovery.h"
 #include "wal/recovery_chain.h"
 #include "wal/recovery_table.h"
+#include "wal/segment_scan.h"
 
 namespace millrace {
 
@@ -35,7 +36,10 @@ struct RecoveryVerdict {
 };
 
 // What a segment holds that is not part of what is kept.
-FileFateTable::Holds HoldsOf(const SegmentScan& scan);
+inline FileFateTable::Holds HoldsOf(const SegmentScan& scan) {
+  const bool something = scan.records > 0 || scan.end_nonzero_bytes > 0 || !scan.holes.empty();
+  return something ? FileFateTable::Holds::kSomething : FileFateTable::Holds::kNothingNeeded;
+}
 
 // Walks the numbers from first_retained up to the mark, and decides at every gap
 // what it means. Adds what is lost and what is cut to `report`.

@@ -17,7 +17,7 @@ namespace {
 // Reads double from the first to the last of these: little memory for a cursor
 // that follows the tail, few calls for one that reads a whole log.
 constexpr size_t kFirstReadBytes = size_t{32} << 10;
-constexpr size_t kLastReadBytes = size_t{1} << 20;
+constexpr size_t kLastReadBytes = size_t{256} << 10;
 
 // A record inside a batch takes at least its entry in the batch's index, so a
 // sequence number cannot run ahead of the bytes faster than this.
@@ -57,8 +57,7 @@ struct SegmentReader::State {
   uint64_t Buffered(uint64_t at) const { return begin + size - at; }
   bool Unreadable(uint64_t from, uint64_t bytes) const;
 
-  bool TakeBuffered(uint64_t limit, SequenceNumber highest, FrameHeader* header,
-                    std::string_view* frame);
+  size_t TakePlain(uint64_t limit, SequenceNumber highest, std::span<PlainRecord> out);
   Candidate Examine(uint64_t at, uint64_t limit, SequenceNumber highest);
   bool Consistent(const FrameHeader& header, std::string_view body) const;
   SequenceNumber HighestAt(uint64_t at, SequenceNumber highest) const;
@@ -231,27 +230,26 @@ SegmentReader::State::Candidate SegmentReader::State::Examine(uint64_t at, uint6
   return c;
 }
 
-// Examine() for a plain record, in sequence and whole in the buffer, as most are. False: it is
-// none.
-bool SegmentReader::State::TakeBuffered(uint64_t limit, SequenceNumber highest, FrameHeader* header,
-                                        std::string_view* frame) {
+// Examine() for plain records, in sequence and whole in the buffer.
+size_t SegmentReader::State::TakePlain(uint64_t limit, SequenceNumber highest,
+                                       std::span<PlainRecord> out) {
   // A look behind the end may have moved the buffer.
-  if (offset < begin || offset >= begin + size || next > highest) return false;
-  const uint64_t there = std::min(Buffered(offset), limit - offset);
-  if (there < kFrameHeaderBytes) return false;
-  if (DecodeFrameHeader(At(offset), segment_seed, offset, header) != FrameStatus::kValid ||
-      header->type != FrameType::kRecord || header->flags != 0 || header->sequence != next) {
-    return false;
+  if (offset < begin) return 0;
+  const uint64_t end = std::min(begin + size, limit);
+  size_t count = 0;
+  for (; count < out.size() && offset < end && next <= highest; ++count) {
+    PlainRecord& record = out[count];
+    if (!DecodePlainRecord({At(offset), end - offset}, segment_seed, body_seed, offset, next,
+                           &record.body)) {
+      break;
+    }
+    const uint64_t bytes = FrameBytes(record.body.size());
+    if (MILLRACE_SABOTAGE(frame_ends_before_edge) && bytes == limit - offset) break;
+    record.offset = offset;
+    record.sequence = next++;
+    offset += bytes;
   }
-  const uint64_t bytes = FrameBytes(header->body_bytes);
-  if (bytes > there) return false;
-  if (MILLRACE_SABOTAGE(frame_ends_before_edge) && bytes == limit - offset) return false;
-  *frame = std::string_view(At(offset), bytes);
-  const std::string_view body = frame->substr(kFrameHeaderBytes, header->body_bytes);
-  if (header->body_checksum != BodyChecksum(body_seed, body)) return false;
-  offset += bytes;
-  ++next;
-  return true;
+  return count;
 }
 
 // Looks from *at on for the next place with anything but kBad, and moves *at to
@@ -321,11 +319,12 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
   Step step;
   step.offset = s.offset;
   if (s.offset >= limit) return step;
-  if (s.TakeBuffered(limit, highest, &step.header, &step.frame)) {
+  if (PlainRecord plain; s.TakePlain(limit, highest, {&plain, 1}) != 0) {
     step.kind = Kind::kFrame;
+    step.frame = {plain.body.data() - kFrameHeaderBytes, FrameBytes(plain.body.size())};
+    step.header = PlainRecordHeader(step.frame);
     return step;
   }
-
   State::Candidate here = s.Examine(s.offset, limit, highest);
   if (here.verdict == Verdict::kIntact) {
     step.kind = Kind::kFrame;
@@ -372,16 +371,14 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
   return step;
 }
 
-bool SegmentReader::NextPlain(uint64_t limit, SequenceNumber highest, PlainRecord* record) {
-  State& s = *state_;
-  if (s.offset >= limit) return false;
-  FrameHeader header;
-  std::string_view frame;
-  record->offset = s.offset;
-  if (!s.TakeBuffered(limit, highest, &header, &frame)) return false;
-  record->sequence = header.sequence;
-  record->body = frame.substr(kFrameHeaderBytes, header.body_bytes);
-  return true;
+size_t SegmentReader::NextPlain(uint64_t limit, SequenceNumber highest,
+                                std::span<PlainRecord> out) {
+  return state_->TakePlain(limit, highest, out);
+}
+
+void SegmentReader::GiveBack(const PlainRecord& first) {
+  state_->offset = first.offset;
+  state_->next = first.sequence;
 }
 
 uint64_t SegmentReader::offset() const { return state_->offset; }

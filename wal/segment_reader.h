@@ -1,8 +1,10 @@
 #ifndef MILLRACE_WAL_SEGMENT_READER_H_
 #define MILLRACE_WAL_SEGMENT_READER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "millrace/file_system.h"
@@ -62,9 +64,12 @@ class SegmentReader {
     std::string_view body;  // until the next call
   };
 
-  // Next() where that is a record without key and attributes, in sequence and whole in the buffer,
-  // as most are, sooner. False: it is none, or not known to be; the reader is as it was.
-  bool NextPlain(uint64_t limit, SequenceNumber highest, PlainRecord* record);
+  // Next() for as many as fit `out`, sooner, as long as these are records without key and
+  // attributes, in sequence and whole in the buffer, as most are. Returns how many. What follows is
+  // none, or is not known to be.
+  size_t NextPlain(uint64_t limit, SequenceNumber highest, std::span<PlainRecord> out);
+  // Takes back `first`, of what the last call of NextPlain gave, and those behind it.
+  void GiveBack(const PlainRecord& first);
 
   uint64_t offset() const;
   SequenceNumber next_sequence() const;

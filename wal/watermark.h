@@ -50,7 +50,8 @@ class Watermark {
     RaiseDurable(last);
     WakeWaiters();
   }
-  // The same in two steps: who looks finds it after the first; who waits hears of it with the second.
+  // The same in two steps: who looks finds it after the first; who waits hears of it with the
+  // second.
   void RaiseDurable(SequenceNumber last) {
     // release: passes on the write and the sync; pairs with acquire in last_durable().
     last_durable_.store(last, std::memory_order_release);
