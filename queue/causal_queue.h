@@ -55,8 +55,7 @@ class CausalQueue {
   // Memory for the consumer is reserved here, untouched until used. If there is none, ok() is false
   // and nothing else may be called.
   explicit CausalQueue(const Limits& limits)
-      : most_window_(std::max<uint32_t>(1, limits.per_producer / 2)),
-        all_windows_(limits.records / 4),
+      : window_(std::max<uint32_t>(1, limits.per_producer / 2)),
         credits_(limits),
         capacity_(credits_.most_elements() + std::size_t{1}),
         found_(static_cast<Stamped*>(std::malloc(capacity_ * sizeof(Stamped)))) {}
@@ -109,7 +108,7 @@ class CausalQueue {
 
   // Returns a producer that is not valid() if memory failed or SlotPool::kMostSlots are in use.
   Producer MakeProducer() {
-    auto make = [this] { return Seat{backing_.MakeToken(), 0, WindowNow(), 0}; };
+    auto make = [this] { return Seat{backing_.MakeToken(), 0, 0}; };
     Seat* seat = seats_.Acquire(make);
     if (seat == nullptr) return Producer();
     if (!seat->token.valid()) seat->token = backing_.MakeToken();
@@ -124,11 +123,10 @@ class CausalQueue {
   // True if `producer` may enqueue one more element without passing Limits::per_producer.
   bool HasRoom(Producer& producer) {
     Seat& seat = *producer.seat_;
-    if (seat.in_window < seat.window) return true;
+    if (seat.in_window < window_) return true;
     // relaxed: it only bounds memory; nothing is read through it.
     if (drained_.load(std::memory_order_relaxed) < seat.window_stamp) return false;
     seat.in_window = 0;
-    seat.window = WindowNow();
     return true;
   }
 
@@ -222,15 +220,8 @@ class CausalQueue {
   struct Seat {
     typename BackingQueue::Token token;
     uint32_t in_window;
-    uint32_t window;
     uint64_t window_stamp;
   };
-
-  // Of whoever begins one now; see Limits::per_producer.
-  uint32_t WindowNow() const {
-    const uint32_t share = all_windows_ / std::max<uint32_t>(1, seats_.size());
-    return std::clamp(share, std::min(kLeastWindow, most_window_), most_window_);
-  }
 
   struct Free {
     void operator()(Stamped* memory) const { std::free(memory); }
@@ -312,10 +303,7 @@ class CausalQueue {
 
   static bool ByStamp(const Stamped& a, const Stamped& b) { return a.stamp < b.stamp; }
 
-  static constexpr uint32_t kLeastWindow = 32;
-
-  const uint32_t most_window_;
-  const uint32_t all_windows_;
+  const uint32_t window_;
   BackingQueue backing_;
   SlotPool<Seat, Atomics> seats_;
 

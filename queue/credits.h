@@ -19,8 +19,7 @@ struct Limits {
   uint32_t records = 64 << 10;
   uint64_t bytes = 64 << 20;
   // How many elements of one producer may wait to be drained. A bound of its own because a
-  // producer's part of the queue never gives memory back. With many producers it is less: half of
-  // `records` for all of them together, at least 64 for each.
+  // producer's part of the queue never gives memory back.
   uint32_t per_producer = 2048;
   // How many markers may be in flight. They take nothing from `records`, so that however many
   // there are they keep no append out; but the consumer's buffer needs some bound.

@@ -10,7 +10,6 @@
 #include <chrono>
 #include <cstdint>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <random>
 #include <thread>
@@ -117,38 +116,6 @@ TEST(CausalQueueLimitsTest, TheCapOutlivesTheProducer) {
     ASSERT_TRUE(queue.Enqueue(producer, ++enqueued));
   }
   EXPECT_LE(enqueued, 4u);
-}
-
-TEST(CausalQueueLimitsTest, ManyProducersHaveLowerCaps) {
-  Queue queue(Limits{.records = 4096, .bytes = 4096, .per_producer = 1024});
-  std::vector<uint64_t> out;
-  const auto fill = [&](Queue::Producer& producer) {
-    uint64_t enqueued = 0;
-    for (; queue.TryAdmit(producer, 1, 1) == Admission::kAdmitted; ++enqueued) {
-      EXPECT_TRUE(queue.Enqueue(producer, enqueued));
-    }
-    EXPECT_EQ(queue.Drain(&out), enqueued);
-    queue.Return(static_cast<uint32_t>(enqueued), enqueued);
-    return enqueued;
-  };
-  std::vector<Queue::Producer> producers;
-  producers.push_back(queue.MakeProducer());
-  const uint64_t alone = fill(producers[0]);
-  EXPECT_GE(alone, 512u);
-  EXPECT_LE(alone, 1024u);
-  while (producers.size() < 16) producers.push_back(queue.MakeProducer());
-  // The one that was first takes its share with its next window.
-  fill(producers[0]);
-  for (Queue::Producer& producer : {std::ref(producers[0]), std::ref(producers[15])}) {
-    const uint64_t among_many = fill(producer);
-    EXPECT_GE(among_many, 64u);
-    EXPECT_LE(among_many, 128u);
-  }
-  // However many there are.
-  while (producers.size() < 200) producers.push_back(queue.MakeProducer());
-  const uint64_t least = fill(producers.back());
-  EXPECT_GE(least, 32u);
-  EXPECT_LE(least, 64u);
 }
 
 TEST(CausalQueueLimitsTest, EmitsInOrderAfterManyFailedEnqueues) {
