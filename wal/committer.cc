@@ -13,6 +13,7 @@
 #include "wal/check.h"
 #include "wal/deadline.h"
 #include "wal/io_status.h"
+#include "wal/memory_hold.h"
 
 namespace millrace {
 namespace {
@@ -47,6 +48,7 @@ absl::Status Committer::Start() {
 }
 
 void Committer::Run() {
+  const MemoryHold hold;
   while (true) {
     drained_.clear();
     finished_ = 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "wal/check.h"
+#include "wal/memory_hold.h"
 #include "wal/segment_name.h"
 
 namespace millrace {
@@ -14,6 +15,7 @@ bool ThreadedSegmentSupply::StartThread() {
 }
 
 void ThreadedSegmentSupply::Run() {
+  const MemoryHold hold;
   // acquire: shows the last wishes; pairs with release in Detach().
   while (!stopping_.load(std::memory_order_acquire)) {
     Serve();

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "wal/check.h"
@@ -64,7 +63,8 @@ bool SegmentWriter::BeginChunk(uint64_t bytes) {
   if (spare_.capacity >= bytes && spare_.capacity >= wanted / 2) {
     chunk = std::exchange(spare_, Chunk{});
   } else {
-    chunk.bytes.reset(new (std::nothrow) char[wanted]);
+    // Not `new`, which would wait for memory: who appends is to hear of it (MemoryHold).
+    chunk.bytes.reset(static_cast<char*>(std::malloc(wanted)));
     if (chunk.bytes == nullptr) return false;
     chunk.capacity = wanted;
   }

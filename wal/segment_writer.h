@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -141,8 +142,11 @@ class SegmentWriter {
 
  private:
   // A run of the file, as it is, or will be, written.
+  struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+  };
   struct Chunk {
-    std::unique_ptr<char[]> bytes;
+    std::unique_ptr<char[], Free> bytes;
     uint64_t capacity = 0;
     uint64_t used = 0;
     uint64_t offset = 0;  // in the file, of the first byte

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -37,7 +38,7 @@
 
 namespace {
 
-enum class Whose : int { kNobodys, kCallers, kAll };
+enum class Whose : int { kNobodys, kCallers, kLogs, kAll };
 enum class Which : int { kOne, kAllAfter };
 
 std::atomic<Whose> failing{Whose::kNobodys};
@@ -51,7 +52,10 @@ std::atomic<size_t> most_bytes{SIZE_MAX};
 bool MayAllocate(size_t bytes) {
   if (!is_caller && bytes > most_bytes.load(std::memory_order_relaxed)) return false;
   const Whose whose = failing.load(std::memory_order_relaxed);
-  if (whose == Whose::kNobodys || (whose == Whose::kCallers && !is_caller)) return true;
+  if (whose == Whose::kNobodys || (whose == Whose::kCallers && !is_caller) ||
+      (whose == Whose::kLogs && is_caller)) {
+    return true;
+  }
   const int64_t before = left.fetch_sub(1, std::memory_order_relaxed);
   if (before > 0) return true;
   return before < 0 && which.load(std::memory_order_relaxed) == Which::kOne;
@@ -62,23 +66,29 @@ bool MayAllocate(size_t bytes) {
 // The C library's own, under the names that interposers may use.
 extern "C" {
 
+// pthread_create() insists that errno tells why.
+static void* NoMemory() {
+  errno = ENOMEM;
+  return nullptr;
+}
+
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
 
-void* malloc(size_t bytes) { return MayAllocate(bytes) ? __libc_malloc(bytes) : nullptr; }
+void* malloc(size_t bytes) { return MayAllocate(bytes) ? __libc_malloc(bytes) : NoMemory(); }
 void* calloc(size_t count, size_t bytes) {
-  return MayAllocate(count * bytes) ? __libc_calloc(count, bytes) : nullptr;
+  return MayAllocate(count * bytes) ? __libc_calloc(count, bytes) : NoMemory();
 }
 void* realloc(void* memory, size_t bytes) {
-  return MayAllocate(bytes) ? __libc_realloc(memory, bytes) : nullptr;
+  return MayAllocate(bytes) ? __libc_realloc(memory, bytes) : NoMemory();
 }
 void* memalign(size_t alignment, size_t bytes) {
-  return MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : nullptr;
+  return MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : NoMemory();
 }
 void* aligned_alloc(size_t alignment, size_t bytes) {
-  return MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : nullptr;
+  return MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : NoMemory();
 }
 int posix_memalign(void** memory, size_t alignment, size_t bytes) {
   *memory = MayAllocate(bytes) ? __libc_memalign(alignment, bytes) : nullptr;
@@ -207,12 +217,15 @@ class MemoryFailureTest : public testing::Test {
     for (const Which after : {Which::kOne, Which::kAllAfter}) {
       const Counts counts = FailEach(prepare, use, whose, after);
       EXPECT_EQ(counts.wrong, "") << name;
-      std::printf("%s, %s, %s: %lld allocations failed, %lld refused, %lld ended the process\n",
-                  name, whose == Whose::kAll ? "any thread" : "the caller",
-                  after == Which::kOne ? "one" : "all after it",
-                  static_cast<long long>(counts.tried), static_cast<long long>(counts.refused),
-                  static_cast<long long>(counts.aborted));
+      std::printf(
+          "%s, %s, %s: %lld allocations failed, %lld refused, %lld ended the process\n", name,
+          whose == Whose::kAll    ? "any thread"
+          : whose == Whose::kLogs ? "the log's threads"
+                                  : "the caller",
+          after == Which::kOne ? "one" : "all after it", static_cast<long long>(counts.tried),
+          static_cast<long long>(counts.refused), static_cast<long long>(counts.aborted));
       total_aborted_ += counts.aborted;
+      total_refused_ += counts.refused;
     }
   }
 
@@ -232,6 +245,7 @@ class MemoryFailureTest : public testing::Test {
   Notes* notes_ = nullptr;
   std::unique_ptr<Log> log_;
   int64_t total_aborted_ = 0;
+  int64_t total_refused_ = 0;
 };
 
 class HeldText : public EventListener {
@@ -256,15 +270,56 @@ TEST_F(MemoryFailureTest, LargeAppendIsRefusedOrGoesOn) {
   EXPECT_EQ(total_aborted_, 0);
 }
 
-TEST_F(MemoryFailureTest, AppendsThroughSegmentsAreNothingWorseThanACrash) {
+// They wait for memory, and no append is the worse for it.
+TEST_F(MemoryFailureTest, LogsThreadsGoOnOnceThereIsMemory) {
   ExpectNothingWorseThanACrash(
       "12 appends, 2 segments", OpenIt,
       [](MemoryFailureTest& test) {
+        std::thread memory_comes([] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(100));
+          failing.store(Whose::kNobodys, std::memory_order_relaxed);
+        });
         absl::Status status;
         for (int i = 0; i < 12 && status.ok(); ++i) status = test.Append(900);
+        memory_comes.join();
         return status;
       },
-      Whose::kAll);
+      Whose::kLogs);
+  EXPECT_EQ(total_aborted_, 0) << "the log's threads end the process";
+  EXPECT_EQ(total_refused_, 0) << "and appends fail";
+}
+
+// Whoever set a new-handler before is asked as before.
+TEST_F(MemoryFailureTest, HandlerOfTheProgramIsCalledForItsThreads) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(kHangSeconds);
+    is_caller = true;
+    std::set_new_handler([] { _exit(77); });
+    if (!Open().ok() || !Append(900).ok()) _exit(10);
+    left.store(0, std::memory_order_relaxed);  // relaxed: see MayAllocate()
+    failing.store(Whose::kCallers, std::memory_order_relaxed);
+    const std::string made(100, 'x');
+    _exit(made.size() == 100 ? 11 : 12);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 77) << status;
+}
+
+// Without one it is as it was: operator new throws.
+TEST_F(MemoryFailureTest, WithoutAHandlerOtherThreadsAreRefused) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(900).ok());
+  is_caller = true;
+  left.store(0, std::memory_order_relaxed);  // relaxed: see MayAllocate()
+  failing.store(Whose::kCallers, std::memory_order_relaxed);
+  char* const refused = new (std::nothrow) char[100];
+  failing.store(Whose::kNobodys, std::memory_order_relaxed);
+  EXPECT_EQ(refused, nullptr);
+  delete[] refused;
+  EXPECT_TRUE(log_->Close().ok());
 }
 
 // A buffer as large as a record is what may really be missing.
