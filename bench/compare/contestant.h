@@ -70,6 +70,10 @@ struct BareWork {
   Durability durability = Durability::kDurable;  // kDurable or kBuffered
   // Of kDurable. 0: one write at a time and fdatasync; else so many at once, past the page cache.
   int direct_in_flight = 0;
+  // Of kBuffered. Also what a log promises beside: an order among producers, a bound on what is in
+  // flight, checksums of each record and its header, and what a failed sync may take away in
+  // memory.
+  bool promises = false;
 };
 std::unique_ptr<Contestant> NewBareLog(const BareWork& work);
 

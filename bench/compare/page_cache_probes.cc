@@ -59,6 +59,11 @@ void AddPageCacheProbes(Probes* probes) {
       ContestantProbe(kGroup, "cached4.millrace", "Millrace, buffered", buffered, AllRecords));
   const auto bare = [] { return NewBareLog({.durability = Durability::kBuffered}); };
   probes->push_back(ContestantProbe(kGroup, "cached4.bare", "bare group write", bare, AllRecords));
+  const auto promises = [] {
+    return NewBareLog({.durability = Durability::kBuffered, .promises = true});
+  };
+  probes->push_back(ContestantProbe(kGroup, "cached4.promises", "bare group write with promises",
+                                    promises, AllRecords));
   probes->push_back(RawWrite());
   probes->push_back(
       DiskqueueProbe(kGroup, "cached4.diskqueue", {.producers = kProducers, .sync_every = 0}));
