@@ -109,5 +109,16 @@ TEST_F(WriteBackTest, BeginsBehindWhatASyncHasCovered) {
   EXPECT_TRUE(writer_->Sync().ok()) << "whatever became of the advice";
 }
 
+TEST_F(WriteBackTest, BeginSyncTellsOfAllThatASyncWouldCover) {
+  Write(10 * kKiB);
+  writer_->BeginSync();
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].offset, kFramesOffset);
+  EXPECT_EQ(told_[0].offset + told_[0].bytes, writer_->end());
+  ASSERT_TRUE(writer_->Sync().ok());
+  writer_->BeginSync();
+  EXPECT_EQ(told_.size(), 1u) << "nothing waits for a sync";
+}
+
 }  // namespace
 }  // namespace millrace

@@ -325,6 +325,7 @@ SegmentReader::Step SegmentReader::Next(uint64_t limit, SequenceNumber highest) 
     step.header = PlainRecordHeader(step.frame);
     return step;
   }
+
   State::Candidate here = s.Examine(s.offset, limit, highest);
   if (here.verdict == Verdict::kIntact) {
     step.kind = Kind::kFrame;

@@ -141,10 +141,10 @@ class SegmentWriter {
   SequenceNumber written_next() const { return written_.next; }
 
  private:
-  // A run of the file, as it is, or will be, written.
   struct Free {
     void operator()(char* memory) const { std::free(memory); }
   };
+  // A run of the file, as it is, or will be, written.
   struct Chunk {
     std::unique_ptr<char[], Free> bytes;
     uint64_t capacity = 0;
