@@ -277,6 +277,24 @@ TEST_F(CommitterTest, UnsyncedBytesForceASync) {
   EXPECT_TRUE(Eventually([&] { return log_->last_durable() >= 8; }));
 }
 
+// The memory is bounded, not the bytes on the disk alone.
+TEST_F(CommitterTest, WhatIsKeptBeyondItsSyncCountsAsUnsynced) {
+  options_.unsynced_bytes = 1 << 20;
+  options_.group_bytes = 64 << 10;
+  options_.initial_segment_bytes = options_.segment_bytes = 8 << 20;
+  Open();
+  const std::string payload(32 << 10, 'x');
+  std::vector<SequenceNumber> synced = {0};
+  for (int i = 0; i < 70; ++i) {
+    ASSERT_TRUE(log_->Append(payload, kWritten).ok());
+    if (log_->last_durable() != synced.back()) synced.push_back(log_->last_durable());
+  }
+  ASSERT_GE(synced.size(), 3u);
+  EXPECT_GE(synced[1], 28u);
+  // An eighth, four records.
+  EXPECT_LE(synced[2] - synced[1], synced[1] - 3);
+}
+
 // Also in the middle of what was drained at once.
 TEST_F(CommitterTest, NoMoreThanUnsyncedBytesEverWaitForASync) {
   options_.unsynced_bytes = 64 << 10;
