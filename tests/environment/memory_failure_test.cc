@@ -256,6 +256,27 @@ class HeldText : public EventListener {
   std::string text;
 };
 
+// Whoever set a new-handler before is asked as before. The first test: once this process has opened a
+// log, no child's handler comes before the library's.
+TEST_F(MemoryFailureTest, HandlerOfTheProgramIsCalledForItsThreads) {
+  ASSERT_EQ(std::get_new_handler(), nullptr);
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(kHangSeconds);
+    is_caller = true;
+    std::set_new_handler([] { _exit(77); });
+    if (!Open().ok() || !Append(900).ok()) _exit(10);
+    left.store(0, std::memory_order_relaxed);  // relaxed: see MayAllocate()
+    failing.store(Whose::kCallers, std::memory_order_relaxed);
+    const std::string made(100, 'x');
+    _exit(made.size() == 100 ? 11 : 12);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 77) << status;
+}
+
 TEST_F(MemoryFailureTest, DurableAppendIsRefusedOrGoesOn) {
   ExpectNothingWorseThanACrash(
       "durable append", OpenIt, [](MemoryFailureTest& test) { return test.Append(100); },
@@ -287,25 +308,6 @@ TEST_F(MemoryFailureTest, LogsThreadsGoOnOnceThereIsMemory) {
       Whose::kLogs);
   EXPECT_EQ(total_aborted_, 0) << "the log's threads end the process";
   EXPECT_EQ(total_refused_, 0) << "and appends fail";
-}
-
-// Whoever set a new-handler before is asked as before.
-TEST_F(MemoryFailureTest, HandlerOfTheProgramIsCalledForItsThreads) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    alarm(kHangSeconds);
-    is_caller = true;
-    std::set_new_handler([] { _exit(77); });
-    if (!Open().ok() || !Append(900).ok()) _exit(10);
-    left.store(0, std::memory_order_relaxed);  // relaxed: see MayAllocate()
-    failing.store(Whose::kCallers, std::memory_order_relaxed);
-    const std::string made(100, 'x');
-    _exit(made.size() == 100 ? 11 : 12);
-  }
-  int status = -1;
-  waitpid(child, &status, 0);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 77) << status;
 }
 
 // Without one it is as it was: operator new throws.
