@@ -256,8 +256,8 @@ class HeldText : public EventListener {
   std::string text;
 };
 
-// Whoever set a new-handler before is asked as before. The first test: once this process has opened a
-// log, no child's handler comes before the library's.
+// Whoever set a new-handler before is asked as before. The first test: once this process has opened
+// a log, no child's handler comes before the library's.
 TEST_F(MemoryFailureTest, HandlerOfTheProgramIsCalledForItsThreads) {
   ASSERT_EQ(std::get_new_handler(), nullptr);
   std::fflush(nullptr);
