@@ -187,6 +187,9 @@ void* ProducerMemory::Allocate(uint64_t bytes, MemoryChunk** chunk) {
   }
   void* memory = current_->data() + used_;
   used_ += bytes;
+  // The next record is likely to be as long as this one. Its lines were last read by the writer.
+  PrefetchForWriting(current_->data() + used_,
+                     current_->data() + std::min(used_ + bytes, capacity_));
   ++allocated_;
   *chunk = current_;
   return memory;
