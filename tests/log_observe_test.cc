@@ -3,11 +3,12 @@
 // Method: real logs behind a disk that the test can slow down or break; a listener that
 // records.
 
+#include <sys/resource.h>
+
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <ctime>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -52,25 +53,25 @@ class LogObserveTest : public testing::Test {
     return std::nullopt;
   }
 
-  // The processor time that 4 threads take to append 8 records each, with syncs of 10 ms.
-  double SecondsOfWaiting(uint32_t yields) {
+  // How often 4 threads go to sleep that append 24 records each, with syncs of 10 ms.
+  long TimesAsleep(uint32_t yields) {
     options_.wait_yields = yields;
     log_ = Log::Open(temp_.Sub("log" + std::to_string(yields)), options_).value();
     sync_ms_ = 10;
-    std::array<double, 4> seconds = {};
+    std::array<long, 4> times = {};
     std::vector<std::thread> threads;
-    for (double& taken : seconds) {
+    for (long& slept : times) {
       threads.emplace_back([&] {
-        for (int i = 0; i < 8; ++i) Append(10);
-        timespec time = {};
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-        taken = static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+        for (int i = 0; i < 24; ++i) Append(10);
+        rusage usage = {};
+        getrusage(RUSAGE_THREAD, &usage);
+        slept = usage.ru_nvcsw;
       });
     }
     for (std::thread& thread : threads) thread.join();
     sync_ms_ = 0;
     EXPECT_TRUE(log_->Close().ok());
-    return std::accumulate(seconds.begin(), seconds.end(), 0.0);
+    return std::accumulate(times.begin(), times.end(), 0L);
   }
 
   TempDirectory temp_;
@@ -82,9 +83,11 @@ class LogObserveTest : public testing::Test {
   std::unique_ptr<Log> log_;
 };
 
-TEST_F(LogObserveTest, ThreadsThatWaitTakeTheProcessorOnlyIfTheOptionsSaySo) {
-  const double sleeping = SecondsOfWaiting(0);
-  EXPECT_GT(SecondsOfWaiting(100'000), 3 * sleeping);
+TEST_F(LogObserveTest, ThreadsThatWaitYieldInsteadOfSleepingOnlyIfTheOptionsSaySo) {
+  const long sleeping = TimesAsleep(0);
+  EXPECT_GE(sleeping, 4 * 24);
+  const long yielding = TimesAsleep(100'000);
+  EXPECT_LT(2 * yielding, sleeping);
 }
 
 TEST_F(LogObserveTest, AnOrderlyLifeIsToldInItsOrder) {
@@ -286,6 +289,20 @@ TEST_F(LogObserveTest, LevelsAreWhatIsThere) {
     if (!error) files += bytes;
   }
   EXPECT_LE(stats.log_bytes, files);
+}
+
+TEST_F(LogObserveTest, OfBufferedAppendsOneIn64IsTimedWhoeverIsTold) {
+  Open();
+  const AppendOptions buffered = {.durability = Durability::kBuffered};
+  for (int i = 0; i < 128; ++i) ASSERT_TRUE(log_->AppendAsync("x", buffered, [](auto) {}).ok());
+  ASSERT_TRUE(log_->Flush().ok());
+  EXPECT_EQ(log_->stats().acknowledge_us.count, 2u);
+  for (int i = 0; i < 128; ++i) Append(1, Durability::kBuffered);
+  ASSERT_TRUE(log_->Flush().ok());
+  EXPECT_EQ(log_->stats().acknowledge_us.count, 4u);
+  ASSERT_TRUE(log_->AppendAsync("x", {}, [](auto) {}).ok());
+  Append(1);
+  EXPECT_EQ(log_->stats().acknowledge_us.count, 6u) << "each that waits for the disk";
 }
 
 TEST_F(LogObserveTest, TheExampleSaysWhatHappens) {
