@@ -55,7 +55,7 @@ class CausalQueue {
   // Memory for the consumer is reserved here, untouched until used. If there is none, ok() is false
   // and nothing else may be called.
   explicit CausalQueue(const Limits& limits)
-      : window_(std::max<uint32_t>(1, limits.per_producer / 2)),
+      : longest_window_(std::max<uint32_t>(1, limits.per_producer / 2)),
         credits_(limits),
         capacity_(credits_.most_elements() + std::size_t{1}),
         found_(static_cast<Stamped*>(std::malloc(capacity_ * sizeof(Stamped)))) {}
@@ -108,7 +108,7 @@ class CausalQueue {
 
   // Returns a producer that is not valid() if memory failed or SlotPool::kMostSlots are in use.
   Producer MakeProducer() {
-    auto make = [this] { return Seat{backing_.MakeToken(), 0, 0}; };
+    auto make = [this] { return Seat{backing_.MakeToken(), longest_window_, 0, 0}; };
     Seat* seat = seats_.Acquire(make);
     if (seat == nullptr) return Producer();
     if (!seat->token.valid()) seat->token = backing_.MakeToken();
@@ -123,9 +123,10 @@ class CausalQueue {
   // True if `producer` may enqueue one more element without passing Limits::per_producer.
   bool HasRoom(Producer& producer) {
     Seat& seat = *producer.seat_;
-    if (seat.in_window < window_) return true;
+    if (seat.in_window < seat.window) return true;
     // relaxed: it only bounds memory; nothing is read through it.
     if (drained_.load(std::memory_order_relaxed) < seat.window_stamp) return false;
+    seat.window = NextWindow();
     seat.in_window = 0;
     return true;
   }
@@ -219,9 +220,15 @@ class CausalQueue {
   // the window before is gone, and at most two half-size windows are ever waiting.
   struct Seat {
     typename BackingQueue::Token token;
+    uint32_t window;  // how many elements the present one has
     uint32_t in_window;
     uint64_t window_stamp;
   };
+
+  uint32_t NextWindow() const {
+    const uint32_t share = Limits::kMostOfAll / std::max<uint32_t>(1, seats_.size());
+    return std::min(longest_window_, std::max(share, Limits::kLeastPerProducer) / 2);
+  }
 
   struct Free {
     void operator()(Stamped* memory) const { std::free(memory); }
@@ -303,7 +310,7 @@ class CausalQueue {
 
   static bool ByStamp(const Stamped& a, const Stamped& b) { return a.stamp < b.stamp; }
 
-  const uint32_t window_;
+  const uint32_t longest_window_;
   BackingQueue backing_;
   SlotPool<Seat, Atomics> seats_;
 

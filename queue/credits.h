@@ -19,8 +19,11 @@ struct Limits {
   uint32_t records = 64 << 10;
   uint64_t bytes = 64 << 20;
   // How many elements of one producer may wait to be drained. A bound of its own because a
-  // producer's part of the queue never gives memory back.
+  // producer's part of the queue never gives memory back. Where producers are many it is lower:
+  // their share of kMostOfAll, but not less than kLeastPerProducer.
   uint32_t per_producer = 2048;
+  static constexpr uint32_t kMostOfAll = 32 << 10;
+  static constexpr uint32_t kLeastPerProducer = 512;
   // How many markers may be in flight. They take nothing from `records`, so that however many
   // there are they keep no append out; but the consumer's buffer needs some bound.
   uint32_t markers = 32 << 10;

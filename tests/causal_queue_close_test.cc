@@ -107,6 +107,33 @@ TEST(CausalQueueLimitsTest, AProducerAtItsCapHasNoRoomUntilADrain) {
   EXPECT_EQ(queue.TryAdmit(producer, 1, 1), Admission::kAdmitted);
 }
 
+TEST(CausalQueueLimitsTest, TheCapIsLowerWhereProducersAreManyAndNeverBelowItsLeast) {
+  Queue queue(Limits{});
+  std::vector<uint64_t> out;
+  std::vector<Queue::Producer> producers;
+  // How many elements the first of so many producers has room for, once it has begun to count.
+  const auto room_beside = [&](size_t count) {
+    while (producers.size() < count) producers.push_back(queue.MakeProducer());
+    uint32_t room = 0;
+    for (int round = 0; round < 3; ++round) {
+      queue.Drain(&out);
+      for (room = 0; queue.HasRoom(producers[0]); ++room) {
+        EXPECT_TRUE(queue.Enqueue(producers[0], 1));
+      }
+    }
+    return room;
+  };
+  const uint32_t alone = room_beside(1);
+  EXPECT_GE(alone, 2048u / 2);
+  EXPECT_LE(alone, 2048u);
+  const uint32_t beside_32 = room_beside(32);
+  EXPECT_GE(beside_32, 1024u / 2);
+  EXPECT_LT(beside_32, 1024u);
+  const uint32_t beside_1000 = room_beside(1000);
+  EXPECT_GE(beside_1000, Limits::kLeastPerProducer / 2);
+  EXPECT_LE(beside_1000, Limits::kLeastPerProducer);
+}
+
 TEST(CausalQueueLimitsTest, TheCapOutlivesTheProducer) {
   Queue queue(Limits{.records = 64, .bytes = 64, .per_producer = 4});
   uint64_t enqueued = 0;
