@@ -85,6 +85,19 @@ TEST_F(WalCoreTest, SyncsOldestSegmentFirst) {
   EXPECT_TRUE(std::is_sorted(syncs.begin(), syncs.end()));
 }
 
+// A failed sync of the older segment could still take it away.
+TEST_F(WalCoreTest, WhatIsKeptBeyondItsSyncCountsInOlderSegmentsToo) {
+  Open();
+  Commit(std::string(3000, 'a'));
+  const uint64_t kept = core_->retained_synced_bytes();
+  EXPECT_GT(kept, 3000u);
+  ASSERT_TRUE(Add(std::string(3000, 'b'), Durability::kBuffered).ok());
+  ASSERT_TRUE(Add(std::string(3000, 'c'), Durability::kBuffered).ok());
+  ASSERT_TRUE(core_->Write().ok());
+  ASSERT_EQ(core_->counters().rotations, 1u);
+  EXPECT_EQ(core_->retained_synced_bytes(), kept);
+}
+
 TEST_F(WalCoreTest, SequenceNumbersThatRunOutAreAFinalError) {
   Open();
   Commit("kept");

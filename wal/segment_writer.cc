@@ -13,9 +13,8 @@
 namespace millrace {
 namespace {
 
-// Memory comes in pieces that grow with use. An idle writer keeps one of the smallest.
+// Pieces grow with use. An idle writer keeps one of the smallest.
 constexpr uint64_t kMinChunkBytes = uint64_t{16} << 10;
-constexpr uint64_t kMaxChunkBytes = uint64_t{256} << 10;
 
 // How much of what the last sync covered is retained. Where the kernel reports a failed
 // write-back late (ext4 with data=journal), the error of the next sync is about it.

@@ -241,6 +241,14 @@ uint64_t WalCore::unsynced_bytes() const {
   return bytes;
 }
 
+uint64_t WalCore::retained_synced_bytes() const {
+  uint64_t bytes = active_->retained_synced_bytes();
+  for (const OpenSegment& segment : unsynced_segments_) {
+    bytes += segment.writer->retained_synced_bytes();
+  }
+  return bytes;
+}
+
 bool WalCore::NeedsIdleMark() const {
   return status_.ok() && !closed_ && marked_ < last_durable_ && last_durable_ == next_ - 1;
 }
