@@ -23,6 +23,9 @@ constexpr uint64_t kRaiseAhead = 16;
 // records and their sync.
 constexpr uint64_t kZeroChunkBytes = uint64_t{256} << 10;
 
+// Never written, so that it takes no memory.
+char zero_chunk[kZeroChunkBytes];
+
 // No record is in a file that could not be made: once there is room for it, it can be.
 absl::Status MakingError(absl::Status status) {
   switch (ErrnoOf(status)) {
@@ -144,10 +147,9 @@ absl::Status SegmentFactory::Fillup(File& file, const std::string& name, uint64_
     if (allocated == -EOPNOTSUPP || allocated == -ENOSYS) return absl::OkStatus();
     return allocated < 0 ? IoErrorAt("allocate", name, file_bytes, allocated) : absl::OkStatus();
   }
-  const std::vector<char> zeros(std::min(file_bytes, kZeroChunkBytes));
   for (uint64_t offset = 0; offset < file_bytes;) {
-    const uint64_t bytes = std::min<uint64_t>(zeros.size(), file_bytes - offset);
-    const WriteOutcome outcome = WriteFully(file, offset, std::string_view(zeros.data(), bytes));
+    const uint64_t bytes = std::min(kZeroChunkBytes, file_bytes - offset);
+    const WriteOutcome outcome = WriteFully(file, offset, std::string_view(zero_chunk, bytes));
     if (outcome.error < 0) {
       return IoErrorAt("fill", name, offset + outcome.written, outcome.error);
     }
