@@ -175,7 +175,7 @@ absl::StatusOr<LogCore::Intake> LogCore::Submit(ProducerSlot& slot, const Reques
   const auto count = static_cast<uint32_t>(request.content.count());
   const uint64_t bytes = NodeBytes(request.answer) + request.content.body_bytes();
   // Before the copy: what a thread waits with is the caller's memory, not the log's.
-  const uint64_t charge = slot.memory.Charge(bytes);
+  const uint64_t charge = slot.memory.Charge(bytes) + kArrayBytesPerAppend;
   absl::StatusOr<Intake> intake = Admit(slot, request, charge);
   if (!intake.ok() || *intake == Intake::kDropped) return intake;
   AtAppendStep(AppendStep::kAdmitted);

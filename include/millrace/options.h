@@ -84,8 +84,9 @@ struct Options {
   uint64_t initial_segment_bytes = uint64_t{64} << 10;
 
   // Bounds of the queue between producers and the writer, which is also the
-  // memory it may take. One append may take at most a quarter of each. Larger:
-  // longer bursts without waiting, more lost with the process if buffered.
+  // memory it may take: an append counts with some 150 bytes beyond its own. One
+  // append may take at most a quarter of each. Larger: longer bursts without
+  // waiting, more lost with the process if buffered.
   uint32_t queue_records = 1 << 16;           // 64 to 2^22
   uint64_t queue_bytes = uint64_t{16} << 20;  // 64 KiB to 2^38
 
