@@ -39,9 +39,9 @@ std::optional<SyncReason> Committer::SyncReasonNow() const {
 }
 
 // False if with one more group, of the usual size, more than unsynced_bytes could wait for a sync.
-// What is kept beyond its sync takes memory as well, and so does what is not used of the pieces that
-// memory comes in; but no more than parts of the bound, or a small one would mean a sync for every
-// group.
+// What is kept beyond its sync takes memory as well, and so does what is not used of the pieces
+// that memory comes in; but no more than parts of the bound, or a small one would mean a sync for
+// every group.
 bool Committer::HasRoomUnsynced() const {
   const uint64_t bound = options_.unsynced_bytes;
   const uint64_t group = std::min(options_.group_bytes, bound / 2);
