@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -35,7 +36,6 @@ enum class EnqueueStep {
   kBeforeStamp,
   kAfterStamp,
   kAfterEnqueue,
-  kAfterFence,
   kBeforeWake,
   kAfterNotify,  // the flag is down, the system call not yet made
 };
@@ -48,12 +48,12 @@ struct Orders {
   // enqueue that happened before any smaller stamp was drawn. The two-pass drain rests on it.
   static constexpr std::memory_order kStamp = std::memory_order_acq_rel;
 
-  // seq_cst fences, Dekker's protocol: the producer enqueues, fences, looks for a sleeper; the
-  // consumer raises its flag, fences, looks for elements. One of the two sees the other.
-  static constexpr std::memory_order kProducerFence = std::memory_order_seq_cst;
-  static constexpr std::memory_order kConsumerFence = std::memory_order_seq_cst;
+  // seq_cst fences, Dekker's protocol: whoever has work makes it visible, fences, looks for a
+  // sleeper; the sleeper raises its flag, fences, looks for work. One of the two sees the other.
+  static constexpr std::memory_order kWorkerFence = std::memory_order_seq_cst;
+  static constexpr std::memory_order kSleeperFence = std::memory_order_seq_cst;
 
-  // release and acquire: what a thread did before WakeConsumer() is visible to the woken consumer.
+  // release and acquire: what a thread did before it woke a sleeper is visible to that.
   static MILLRACE_SABOTAGED_CONSTANT std::memory_order kNotify =
       MILLRACE_SABOTAGE(relaxed_notify) ? std::memory_order_relaxed : std::memory_order_release;
   static constexpr std::memory_order kAwaken = std::memory_order_acquire;
@@ -123,6 +123,14 @@ struct StdAtomics {
     long result = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit, nullptr,
                           FUTEX_BITSET_MATCH_ANY);
     return result == 0 || errno != ETIMEDOUT;
+  }
+
+  // As Wait(), but for `longest` at most: for what comes by itself, and nobody tells of. True also
+  // when that has passed.
+  static bool WaitAtMost(Atomic<uint32_t>& word, uint32_t expected,
+                         std::chrono::microseconds longest, Deadline deadline) {
+    const Deadline until = std::chrono::steady_clock::now() + longest;
+    return Wait(word, expected, std::min(until, deadline)) || until < deadline;
   }
 
   static void WakeOne(Atomic<uint32_t>& word) { Wake(word, 1); }

@@ -2,6 +2,7 @@
 #define MILLRACE_QUEUE_CAUSAL_QUEUE_H_
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include "queue/backing.h"
 #include "queue/cache_line.h"
 #include "queue/credits.h"
+#include "queue/sabotage.h"
 #include "queue/slot_pool.h"
 #include "queue/wait_strategy.h"
 
@@ -144,12 +146,18 @@ class CausalQueue {
     Atomics::Step(EnqueueStep::kBeforeStamp);
     // acq_rel: chains the stamps, so that what happened before a smaller stamp is visible to
     // whoever sees a larger one; pairs with itself in other producers and with the scan in Drain().
-    uint64_t stamp = stamps_.fetch_add(1, Atomics::Orders::kStamp);
+    const uint64_t drawn = stamps_.fetch_add(1, Atomics::Orders::kStamp);
+    const uint64_t stamp = drawn & ~kAsleepBit;
     Atomics::Step(EnqueueStep::kAfterStamp);
-    if (!backing_.Enqueue(seat.token, Stamped{stamp, item})) return false;
+    if (!backing_.Enqueue(seat.token, Stamped{stamp, item})) {
+      // relaxed: a count; a consumer that sleeps by another one is told below.
+      unused_stamps_.fetch_add(1, std::memory_order_relaxed);
+      sleeper_.Notify();
+      return false;
+    }
     if (seat.in_window++ == 0) seat.window_stamp = stamp;
     Atomics::Step(EnqueueStep::kAfterEnqueue);
-    sleeper_.WakeIfAsleep();
+    if ((drawn & kAsleepBit) != 0) sleeper_.Wake();
     return true;
   }
 
@@ -176,6 +184,12 @@ class CausalQueue {
 
   // Sleeps until there may be something to drain, WakeConsumer() was called, the queue was closed
   // or became Finished(), or `deadline` has passed. Returns false only for the deadline.
+  //
+  // The consumer says that it sleeps in the counter from which stamps are drawn, so that a producer
+  // learns it with its stamp, and needs neither a fence nor a look at another word. Who drew a
+  // stamp before that does not know. But they can be counted: once as many elements were found as
+  // stamps were drawn, whoever comes draws a later one, and will wake the consumer. Until then a
+  // producer is inside Enqueue(), stopped there perhaps, and the consumer looks again now and then.
   bool WaitForWork(Deadline deadline) {
     if (pending_ != 0) return true;
     // A stamp that was drawn announces an element: while they come quickly, find them without
@@ -187,7 +201,25 @@ class CausalQueue {
       }
       Atomics::Relax();
     }
-    return sleeper_.Sleep([this] { return (pending_ = Scan(0)) != 0; }, deadline);
+    if (!sleeper_.Begin()) return true;
+    // relaxed: whoever raises it notifies afterwards, whichever count is read here.
+    const uint64_t unused = unused_stamps_.load(std::memory_order_relaxed);
+    // relaxed: each stamp is drawn either before or after the bit is set, in the counter's own
+    // order; what was drawn by whoever enqueued a found element was drawn before.
+    const uint64_t drawn = stamps_.fetch_or(kAsleepBit, std::memory_order_relaxed) - 1;
+    bool in_time = true;
+    std::chrono::microseconds patience = kLeastPatience;
+    while ((pending_ = Scan(0)) == 0 && in_time && !sleeper_.Told()) {
+      if (found_in_all_ + unused == drawn || MILLRACE_SABOTAGE(forgotten_stamp)) {
+        in_time = sleeper_.Await(deadline);
+        break;
+      }
+      in_time = sleeper_.AwaitAtMost(patience, deadline);
+      patience = std::min(2 * patience, kMostPatience);
+    }
+    // relaxed: who sees the bit still makes a needless call.
+    stamps_.fetch_and(~kAsleepBit, std::memory_order_relaxed);
+    return sleeper_.End() || pending_ != 0;
   }
 
   // Makes the present or else the next WaitForWork() return. Any thread.
@@ -202,6 +234,12 @@ class CausalQueue {
     T item;
   };
   static_assert(std::is_trivially_copyable_v<T>, "elements are pointers or alike");
+
+  static constexpr uint64_t kAsleepBit = uint64_t{1} << 63;
+
+  // How long the consumer sleeps at a time while an element is on its way that nobody will tell of.
+  static constexpr std::chrono::microseconds kLeastPatience{20};
+  static constexpr std::chrono::microseconds kMostPatience{1000};
 
   using BackingQueue = Backing<Stamped, Atomics>;
   using Left = typename Credits<Atomics>::Left;
@@ -240,6 +278,7 @@ class CausalQueue {
   std::size_t Scan(std::size_t held) {
     std::size_t room = capacity_ - held;
     std::size_t count = backing_.Scan(found_.get() + held, room);
+    found_in_all_ += count;
     // More elements than were ever admitted: the walk may have been cut short, and with it the
     // order that this queue promises.
     if (count == room) std::abort();
@@ -315,10 +354,12 @@ class CausalQueue {
   BackingQueue backing_;
   SlotPool<Seat, Atomics> seats_;
 
-  // Written by every producer.
+  // Written by every producer: the next stamp, and whether the consumer sleeps.
   alignas(kCacheLineBytes) typename Atomics::template Atomic<uint64_t> stamps_{1};
-  // Read by every producer, written around a sleep.
+  // Written around a sleep.
   alignas(kCacheLineBytes) Sleeper<Atomics> sleeper_;
+  // Written by producers without memory.
+  typename Atomics::template Atomic<uint64_t> unused_stamps_{0};
   // Written by producers that wait for room, read by the consumer.
   alignas(kCacheLineBytes) Waiters<Atomics> room_;
   // Written by producers and by whoever returns credits.
@@ -333,6 +374,7 @@ class CausalQueue {
   Buffer ordered_;
   std::size_t places_ = 0;  // the length of ordered_
   std::size_t pending_ = 0;
+  uint64_t found_in_all_ = 0;
   uint64_t bound_ = 0;
 };
 

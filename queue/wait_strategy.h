@@ -1,6 +1,7 @@
 #ifndef MILLRACE_QUEUE_WAIT_STRATEGY_H_
 #define MILLRACE_QUEUE_WAIT_STRATEGY_H_
 
+#include <chrono>
 #include <cstdint>
 
 #include "queue/atomics.h"
@@ -8,10 +9,10 @@
 
 namespace millrace {
 
-// How one thread, the consumer, sleeps until any other has work for it. A thread with work pays a
-// fence and a load while the consumer is awake, a system call only when it sleeps.
+// How one thread sleeps until any other has work or news for it. A thread with work pays a fence
+// and a load while the sleeper is awake, a system call only when it sleeps.
 //
-// Sleep() belongs to one thread; the rest is thread-safe.
+// Sleep(), or Begin(), Await() and End(), belong to one thread; the rest is thread-safe.
 template <class Atomics>
 class Sleeper {
  public:
@@ -20,33 +21,64 @@ class Sleeper {
   // all work that was visible before. Returns true if there was work or a wake-up.
   template <class FindWork>
   bool Sleep(FindWork find_work, Deadline deadline) {
+    if (!Begin()) return true;
+    // seq_cst: the flag is up before the search; pairs with the fence in WakeIfAsleep().
+    Atomics::Fence(Atomics::Orders::kSleeperFence);
+    const bool found = find_work();
+    if (!found) Await(deadline);
+    return End() || found;
+  }
+
+  // Announces that the caller is about to sleep; End() follows. False: it was notified, and there
+  // is nothing to end.
+  bool Begin() {
     uint32_t state = kAwake;
-    // relaxed: the fence below orders the flag before the search; pairs with WakeIfAsleep().
-    if (!word_.compare_exchange_strong(state, kAsleep, std::memory_order_relaxed,
-                                       std::memory_order_relaxed)) {
-      // acquire: shows what the notifier did before; pairs with Notify().
-      word_.exchange(kAwake, Atomics::Orders::kAwaken);
+    // relaxed: whoever looks for a sleeper is ordered by a fence in Sleep(), or by what the caller
+    // does next.
+    if (word_.compare_exchange_strong(state, kAsleep, std::memory_order_relaxed,
+                                      std::memory_order_relaxed)) {
       return true;
     }
-    // seq_cst: the flag is up before the search; pairs with the fence in WakeIfAsleep().
-    Atomics::Fence(Atomics::Orders::kConsumerFence);
-    bool found = find_work();
-    bool in_time = true;
-    // relaxed: only decides whether to sleep on; the exchange below acquires.
-    while (!found && in_time && word_.load(std::memory_order_relaxed) == kAsleep) {
-      in_time = Atomics::Wait(word_, kAsleep, deadline);
-    }
     // acquire: shows what the notifier did before; pairs with Notify().
-    return word_.exchange(kAwake, Atomics::Orders::kAwaken) == kNotified || found;
+    word_.exchange(kAwake, Atomics::Orders::kAwaken);
+    return false;
+  }
+
+  // True once it was woken or notified.
+  bool Told() const {
+    // relaxed: only decides whether to sleep on; End() acquires.
+    return word_.load(std::memory_order_relaxed) != kAsleep;
+  }
+
+  // Waits until Told(). False if `deadline` comes first.
+  bool Await(Deadline deadline) {
+    while (!Told()) {
+      if (!Atomics::Wait(word_, kAsleep, deadline)) return false;
+    }
+    return true;
+  }
+
+  // The same for `longest` at most, and true then, too.
+  bool AwaitAtMost(std::chrono::microseconds longest, Deadline deadline) {
+    return Told() || Atomics::WaitAtMost(word_, kAsleep, longest, deadline);
+  }
+
+  // Returns true if it was woken or notified.
+  bool End() {
+    // acquire: shows what the notifier did before; pairs with Notify() and Wake().
+    return word_.exchange(kAwake, Atomics::Orders::kAwaken) == kNotified;
   }
 
   // Call after work was made visible: wakes the sleeper unless its own search is sure to find it.
   void WakeIfAsleep() {
     // seq_cst: the work is visible before the flag is read; pairs with the fence in Sleep().
-    Atomics::Fence(Atomics::Orders::kProducerFence);
-    Atomics::Step(EnqueueStep::kAfterFence);
+    Atomics::Fence(Atomics::Orders::kWorkerFence);
     // relaxed: ordered by the fence above; nothing is read through the flag.
-    if (word_.load(std::memory_order_relaxed) == kAwake) return;
+    if (word_.load(std::memory_order_relaxed) != kAwake) Wake();
+  }
+
+  // For whoever knows that the sleeper had begun to sleep.
+  void Wake() {
     if (MILLRACE_SABOTAGE(lost_wake_up)) return;
     Atomics::Step(EnqueueStep::kBeforeWake);
     // Everybody who finds the sleeper not yet awake makes the system call: whoever notified it
@@ -59,7 +91,7 @@ class Sleeper {
 
   // Makes the present or else the next Sleep() return, for news that its search does not see.
   void Notify() {
-    // release: passes on what the caller did before; pairs with acquire in Sleep(). Who finds the
+    // release: passes on what the caller did before; pairs with acquire in End(). Who finds the
     // sleeper awake needs no system call: it looks at the word before it sleeps.
     if (word_.exchange(kNotified, Atomics::Orders::kNotify) != kAwake) Atomics::WakeOne(word_);
   }

@@ -13,6 +13,7 @@
 #include "queue/atomics.h"
 #include "queue/causal_queue.h"
 #include "queue/credits.h"
+#include "tests/queue_backings.h"
 #include "tests/queue_relay.h"
 
 namespace millrace {
@@ -78,6 +79,37 @@ TEST(CausalQueueWakeTest, LosesNoWakeUpOfAProducerThatWaitsForRoom) {
   CausalQueue<uint64_t, SleepyAtomics> queue(
       Limits{.records = 1000, .bytes = 1000, .per_producer = 2});
   Handshake(queue, 2, kHandshakes / 4);
+}
+
+// Counts how often the consumer sleeps for a short while only, to look again.
+struct CountingAtomics : SleepyAtomics {
+  static bool WaitAtMost(Atomic<uint32_t>& word, uint32_t expected,
+                         std::chrono::microseconds longest, Deadline deadline) {
+    ++short_sleeps;
+    return SleepyAtomics::WaitAtMost(word, expected, longest, deadline);
+  }
+  static inline int short_sleeps = 0;
+};
+
+TEST(CausalQueueWakeTest, LooksAgainOnlyWhileAnElementIsOnItsWay) {
+  CausalQueue<uint64_t, CountingAtomics, FailingBacking> queue(Limits{});
+  auto producer = queue.MakeProducer();
+  std::vector<uint64_t> out;
+  const auto sleep_for_a_while = [&] {
+    return queue.WaitForWork(std::chrono::steady_clock::now() + std::chrono::milliseconds(20));
+  };
+  EXPECT_FALSE(sleep_for_a_while());
+  for (uint64_t n = 0; n < 100; ++n) {
+    ASSERT_TRUE(queue.Enqueue(producer, n));
+    ASSERT_TRUE(sleep_for_a_while());
+    ASSERT_EQ(queue.Drain(&out), 1u);
+  }
+  EXPECT_FALSE(sleep_for_a_while());
+  // Its stamp is never used. It tells the consumer that it is not on its way.
+  ASSERT_FALSE(queue.Enqueue(producer, kFailingItem));
+  EXPECT_TRUE(sleep_for_a_while());
+  EXPECT_FALSE(sleep_for_a_while());
+  EXPECT_EQ(CountingAtomics::short_sleeps, 0);
 }
 
 TEST(CausalQueueWakeTest, LosesNoControlEvent) {

@@ -197,8 +197,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values(AppendStep::kBorrowed, AppendStep::kAdmitted,
                                      AppendStep::kCopied, AppendStep::kBeforeStamp,
                                      AppendStep::kAfterStamp, AppendStep::kAfterEnqueue,
-                                     AppendStep::kAfterFence, AppendStep::kBeforeWake,
-                                     AppendStep::kAfterNotify, AppendStep::kEnqueued),
+                                     AppendStep::kBeforeWake, AppendStep::kAfterNotify,
+                                     AppendStep::kEnqueued),
                      testing::Values(Way::kLog, Way::kProducer)),
     StallName);
 

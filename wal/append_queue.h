@@ -25,7 +25,6 @@ enum class AppendStep : uint8_t {
   kBeforeStamp,
   kAfterStamp,
   kAfterEnqueue,
-  kAfterFence,
   kBeforeWake,
   kAfterNotify,
   kEnqueued,  // about to wait or to return

@@ -117,14 +117,48 @@ TEST(CausalQueueModelTest, LosesNoWakeUpOfOneProducer) { ExpectHolds<SleepAndWak
 
 TEST(CausalQueueModelTest, LosesNoWakeUpOfTwoProducers) { ExpectHolds<SleepAndWake<2>>(); }
 
-TEST(CausalQueueModelTest, AWeakerProducerFenceLosesAWakeUp) {
-  ExpectBreaks<SleepAndWake<1>>(&ModelOrders::kProducerFence, std::memory_order_acq_rel,
-                                kLostWakeUp);
+// The same beside producers of whose stamps one is never used.
+struct SleepAndFail : QueueScenario {
+  Bodies Threads() {
+    return {[this] {
+              while (emitted.empty()) {
+                queue.WaitForWork(kNoDeadline);
+                queue.Drain(&emitted);
+              }
+            },
+            [this] { Enqueue(0, 1); },
+            [this] { Require(!queue.Enqueue(producers[1], kFailingElement), "enqueued"); }};
+  }
+  void Finally() { RequireAllOnce(1); }
+};
+
+TEST(CausalQueueModelTest, LosesNoWakeUpBesideAnEnqueueThatFails) { ExpectHolds<SleepAndFail>(); }
+
+// A sleeper by itself, whose work is a word.
+struct SleepUntilWork {
+  Bodies Threads() {
+    return {[this] {
+              const auto find = [this] { return work.load(std::memory_order_relaxed) != 0; };
+              while (!find()) sleeper.Sleep(find, kNoDeadline);
+            },
+            [this] {
+              work.store(1, std::memory_order_relaxed);
+              sleeper.WakeIfAsleep();
+            }};
+  }
+  void Finally() {}
+  Sleeper<ModelAtomics> sleeper;
+  ModelAtomic<uint32_t> work{0};
+};
+
+TEST(SleeperModelTest, LosesNoWakeUp) { ExpectHolds<SleepUntilWork>(); }
+
+TEST(SleeperModelTest, AWeakerFenceOfTheWorkerLosesAWakeUp) {
+  ExpectBreaks<SleepUntilWork>(&ModelOrders::kWorkerFence, std::memory_order_acq_rel, kLostWakeUp);
 }
 
-TEST(CausalQueueModelTest, AWeakerConsumerFenceLosesAWakeUp) {
-  ExpectBreaks<SleepAndWake<1>>(&ModelOrders::kConsumerFence, std::memory_order_acq_rel,
-                                kLostWakeUp);
+TEST(SleeperModelTest, AWeakerFenceOfTheSleeperLosesAWakeUp) {
+  ExpectBreaks<SleepUntilWork>(&ModelOrders::kSleeperFence, std::memory_order_acq_rel, kLostWakeUp);
 }
 
 // News that is not an element: the consumer looks at `news`, and sleeps while there is none.

@@ -181,7 +181,10 @@ class Explorer {
   // sees what the last waker saw of the word; beyond that it is an ordinary, possibly stale,
   // relaxed load, and neither call orders any other location. Wake-ups without a reason are left
   // out: callers loop.
-  bool FutexWait(std::size_t location, uint64_t expected, bool has_deadline) {
+  //
+  // `how`: kAsleep, kDozing or kPatient. A patient thread's time is up once nobody else can run,
+  // and so much time has passed that it sees all that was stored.
+  bool FutexWait(std::size_t location, uint64_t expected, Thread::State how) {
     if (self_ == kMain) {
       Fail("set-up sleeps");
       return false;
@@ -196,10 +199,11 @@ class Explorer {
       return true;
     }
     Note("sleep", location, message, expected);
-    thread.state = has_deadline ? Thread::kDozing : Thread::kAsleep;
+    thread.state = how;
     thread.location = location;
     Dispatch();
-    bool timed_out = thread.state == Thread::kDozing;
+    bool timed_out = thread.state == how;
+    if (timed_out && how == Thread::kPatient) SeeAll(thread.know);
     thread.state = Thread::kReady;
     memory_.Read(thread.know, location,
                  std::max<std::size_t>(thread.know.current[location], wakers_[location]),
@@ -216,8 +220,7 @@ class Explorer {
     std::array<std::size_t, kMostThreads> asleep;
     std::size_t count = 0;
     for (std::size_t i = 1; i < thread_count_; ++i) {
-      bool sleeps = threads_[i].state == Thread::kAsleep || threads_[i].state == Thread::kDozing;
-      if (sleeps && threads_[i].location == location) asleep[count++] = i;
+      if (threads_[i].sleeps() && threads_[i].location == location) asleep[count++] = i;
     }
     if (how_many == Sleepers::kOne && count > 1) {
       std::swap(asleep[0], asleep[path_.Choose(count)]);
@@ -238,7 +241,7 @@ class Explorer {
   void Execute() {
     memory_.Clear();
     path_.Rewind();
-    self_ = kMain;
+    self_ = last_patient_ = kMain;
     threads_[kMain].know.Clear();
     wakers_.fill(0);
     result_.trace.clear();
@@ -302,13 +305,27 @@ class Explorer {
       all_done = all_done && threads_[i].state == Thread::kDone;
       if (CanRun(threads_[i])) ready[count++] = i;
     }
+    for (std::size_t i = 1; i < thread_count_ && count == 0; ++i) {
+      // Once: if it finds nothing then, it never will.
+      if (threads_[i].state != Thread::kPatient || i == last_patient_) continue;
+      last_patient_ = i;
+      return Resume(i);
+    }
     if (count == 0) {
       ended_ = all_done;
       if (!all_done && result_.violation.empty()) result_.violation = "all threads wait for ever";
       Leave();
       return;
     }
-    Resume(ready[path_.Choose(count)]);
+    const std::size_t next = ready[path_.Choose(count)];
+    if (next != last_patient_) last_patient_ = kMain;
+    Resume(next);
+  }
+
+  void SeeAll(Knowledge& know) {
+    for (std::size_t i = 0; i < memory_.locations(); ++i) {
+      memory_.Read(know, i, memory_.last(i), std::memory_order_relaxed);
+    }
   }
 
   void Resume(std::size_t next) {
@@ -343,7 +360,7 @@ class Explorer {
       hash = thread.know.released.Hash(hash);
     }
     for (uint16_t waker : wakers_) hash = Mix(hash, waker);
-    return hash;
+    return Mix(hash, last_patient_);
   }
 
   void Restart() {
@@ -387,6 +404,7 @@ class Explorer {
   LocationUses uses_;
   std::size_t thread_count_ = 1;
   std::size_t self_ = kMain;
+  std::size_t last_patient_ = kMain;  // since when nobody else has run; kMain: somebody has
   bool ended_ = false;
   bool tracing_ = false;
 

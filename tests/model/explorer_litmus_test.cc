@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <set>
 #include <string>
@@ -353,6 +354,23 @@ TEST(LitmusTest, WakeOneWakesOneAndWakeAllWakesAll) {
   };
   EXPECT_EQ(ViolationOf({waiter, waiter, one}), "all threads wait for ever");
   EXPECT_EQ(ViolationOf({waiter, waiter, all}), "");
+}
+
+TEST(LitmusTest, APatientWaitSeesWhatAllOthersDidAndIsInVainOnce) {
+  const auto patience = [](Shared& s) {
+    ModelAtomics::WaitAtMost(s.x, 0, std::chrono::microseconds(1), kNoDeadline);
+  };
+  Body silent = [](Shared& s) { s.y.store(1, memory_order::relaxed); };
+  Outcomes outcomes = OutcomesOf(1, {[=](Shared& s) {
+                                       patience(s);
+                                       s.r[0] = s.y.load(memory_order::relaxed);
+                                     },
+                                     silent});
+  EXPECT_EQ(outcomes, (Outcomes{"1"}));
+  Body waiter = [=](Shared& s) {
+    while (s.x.load(memory_order::relaxed) == 0) patience(s);
+  };
+  EXPECT_EQ(ViolationOf({waiter, silent}), "all threads wait for ever");
 }
 
 TEST(LitmusTest, AWaitWithADeadlineMayEndEitherWay) {

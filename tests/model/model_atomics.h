@@ -4,6 +4,7 @@
 // The atomics policy that runs the shipping templates under the explorer.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -42,6 +43,9 @@ class ModelAtomic {
   }
   T fetch_or(T value, std::memory_order order) {
     return Change(order, [value](T old) { return static_cast<T>(old | value); });
+  }
+  T fetch_and(T value, std::memory_order order) {
+    return Change(order, [value](T old) { return static_cast<T>(old & value); });
   }
   bool compare_exchange_strong(T& expected, T desired, std::memory_order success,
                                std::memory_order failure) {
@@ -94,8 +98,8 @@ class ModelAtomic {
 // Orders, as variables: a test weakens one and expects the explorer to find what breaks.
 struct ModelOrders {
   static inline std::memory_order kStamp = Orders::kStamp;
-  static inline std::memory_order kProducerFence = Orders::kProducerFence;
-  static inline std::memory_order kConsumerFence = Orders::kConsumerFence;
+  static inline std::memory_order kWorkerFence = Orders::kWorkerFence;
+  static inline std::memory_order kSleeperFence = Orders::kSleeperFence;
   static inline std::memory_order kNotify = Orders::kNotify;
   static inline std::memory_order kAwaken = Orders::kAwaken;
   static inline std::memory_order kGiverFence = Orders::kGiverFence;
@@ -119,7 +123,13 @@ struct ModelAtomics {
   static void Step(EnqueueStep) {}
 
   static bool Wait(Atomic<uint32_t>& word, uint32_t expected, Deadline deadline) {
-    return Explorer::Current().FutexWait(word.location(), expected, deadline != kNoDeadline);
+    return Explorer::Current().FutexWait(
+        word.location(), expected, deadline != kNoDeadline ? Thread::kDozing : Thread::kAsleep);
+  }
+  static bool WaitAtMost(Atomic<uint32_t>& word, uint32_t expected, std::chrono::microseconds,
+                         Deadline) {
+    Explorer::Current().FutexWait(word.location(), expected, Thread::kPatient);
+    return true;
   }
   static void WakeOne(Atomic<uint32_t>& word) {
     Explorer::Current().FutexWake(word.location(), Explorer::Sleepers::kOne);

@@ -10,6 +10,9 @@
 
 namespace millrace::model {
 
+// There is no memory for it.
+inline constexpr uint32_t kFailingElement = 1000;
+
 // The weakest queue that keeps the contract of queue/backing.h: a scan finds what was enqueued
 // before it, and of the rest any prefix per producer, in any combination.
 //
@@ -32,6 +35,7 @@ class ModelBacking {
 
   bool Enqueue(Token& token, const E& element) {
     List& list = lists_[token.list_];
+    if (element.item == kFailingElement) return false;
     if (list.enqueued == kMostElements) Explorer::Current().Fail("the model's queue is too small");
     list.elements[list.enqueued++] = element;
     // release: publishes the element; pairs with the acquire fence in Scan().

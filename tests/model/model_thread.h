@@ -17,8 +17,10 @@ struct Thread {
   using Predicate = std::function<bool(uint64_t)>;
 
   // kAwaiting: until a load can find what `done` asks for. kAsleep: until woken. kDozing: until
-  // woken or its time is up.
-  enum State { kReady, kAwaiting, kAsleep, kDozing, kDone };
+  // woken or its time is up. kPatient: until woken or nobody else can run.
+  enum State { kReady, kAwaiting, kAsleep, kDozing, kPatient, kDone };
+
+  bool sleeps() const { return state == kAsleep || state == kDozing || state == kPatient; }
 
   Fiber fiber;
   Knowledge know;
