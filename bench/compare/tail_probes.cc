@@ -28,6 +28,18 @@ constexpr int kProducers = 8;
 // Cursors that read on until they are destroyed, each in a thread.
 class Readers {
  public:
+  // In their place: threads that are woken as often, and read nothing.
+  void StartWaiters(Log* log, int count) {
+    for (int i = 0; i < count; ++i) {
+      threads_.emplace_back([this, log] {
+        // relaxed: a request to end.
+        while (!stopping_.load(std::memory_order_relaxed)) {
+          log->WaitDurable(log->last_durable() + 1, absl::Milliseconds(20)).IgnoreError();
+        }
+      });
+    }
+  }
+
   // `delivered` is called for each record, in the thread of its cursor.
   absl::Status Start(Log* log, int count, std::function<void()> delivered) {
     for (int i = 0; i < count; ++i) {
@@ -84,7 +96,9 @@ absl::StatusOr<Figures> MeasureDelivery(const Bench& bench, const std::string& d
   return figures;
 }
 
-absl::StatusOr<Figures> MeasureBeside(int readers_wanted, const Bench& bench,
+enum class Beside : uint8_t { kReaders, kWaiters };
+
+absl::StatusOr<Figures> MeasureBeside(Beside beside, int wanted, const Bench& bench,
                                       const std::string& directory) {
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory + "/log");
   if (!log.ok()) return log.status();
@@ -93,10 +107,14 @@ absl::StatusOr<Figures> MeasureBeside(int readers_wanted, const Bench& bench,
   absl::StatusOr<LoadResult> load;
   {
     Readers readers;
-    // relaxed: a count.
-    absl::Status status = readers.Start(log->get(), readers_wanted,
-                                        [&] { delivered.fetch_add(1, std::memory_order_relaxed); });
-    if (!status.ok()) return status;
+    if (beside == Beside::kWaiters) {
+      readers.StartWaiters(log->get(), wanted);
+    } else {
+      // relaxed: a count.
+      absl::Status status = readers.Start(
+          log->get(), wanted, [&] { delivered.fetch_add(1, std::memory_order_relaxed); });
+      if (!status.ok()) return status;
+    }
     load = ClosedLoop(bench.LoadOf(kProducers), contestant.get());
   }
   if (!load.ok()) return load.status();
@@ -108,6 +126,18 @@ absl::StatusOr<Figures> MeasureBeside(int readers_wanted, const Bench& bench,
   return figures;
 }
 
+constexpr char kBesideProducers[] = "readers beside 8 durable producers";
+
+Probe WaitersProbe(int waiters) {
+  Probe probe = {.group = kBesideProducers, .name = absl::StrCat("readers", waiters, ".waiting")};
+  probe.title = absl::StrCat(waiters, " that read nothing");
+  probe.settings = "as above, threads in WaitDurable in their place";
+  probe.run = [waiters](const Bench& bench, const std::string& directory) {
+    return MeasureBeside(Beside::kWaiters, waiters, bench, directory);
+  };
+  return probe;
+}
+
 }  // namespace
 
 Probe ReadersProbe(const std::string& group, const std::string& name, int readers) {
@@ -115,7 +145,7 @@ Probe ReadersProbe(const std::string& group, const std::string& name, int reader
   probe.title = Counted(readers, "reader");
   probe.settings = "8 durable producers, cursors that wait in Next; defaults";
   probe.run = [readers](const Bench& bench, const std::string& directory) {
-    return MeasureBeside(readers, bench, directory);
+    return MeasureBeside(Beside::kReaders, readers, bench, directory);
   };
   return probe;
 }
@@ -125,9 +155,9 @@ void AddTailProbes(Probes* probes) {
                      "1 producer, 1000 records/s, each synced by itself; from the end of the sync",
                      MeasureDelivery});
   for (const int readers : {0, 1, 4}) {
-    probes->push_back(ReadersProbe("readers beside 8 durable producers",
-                                   absl::StrCat("readers", readers), readers));
+    probes->push_back(ReadersProbe(kBesideProducers, absl::StrCat("readers", readers), readers));
   }
+  probes->push_back(WaitersProbe(4));
 }
 
 }  // namespace millrace
