@@ -110,7 +110,7 @@ class CausalQueue {
 
   // Returns a producer that is not valid() if memory failed or SlotPool::kMostSlots are in use.
   Producer MakeProducer() {
-    auto make = [this] { return Seat{backing_.MakeToken(), FirstWindow(), 0, 0}; };
+    auto make = [this] { return Seat{backing_.MakeToken(), NextWindow(), 0, 0}; };
     Seat* seat = seats_.Acquire(make);
     if (seat == nullptr) return Producer();
     if (!seat->token.valid()) seat->token = backing_.MakeToken();
@@ -263,7 +263,6 @@ class CausalQueue {
     uint64_t window_stamp;
   };
 
-  uint32_t FirstWindow() const { return std::min(longest_window_, Limits::kLeastPerProducer / 2); }
   uint32_t NextWindow() const {
     const uint32_t share = Limits::kMostOfAll / std::max<uint32_t>(1, seats_.size());
     return std::min(longest_window_, std::max(share, Limits::kLeastPerProducer) / 2);

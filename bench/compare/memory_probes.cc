@@ -130,7 +130,9 @@ absl::StatusOr<nlohmann::json> MeasureBusy(const std::string& directory) {
     });
   }
   // relaxed: as above.
-  while (ready.load(std::memory_order_relaxed) != kProducers) absl::SleepFor(absl::Milliseconds(10));
+  while (ready.load(std::memory_order_relaxed) != kProducers) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
   if (absl::Status status = (*first)->Close(); !status.ok()) return status;
   malloc_trim(0);
   const uint64_t before = StatusField("VmRSS");

@@ -29,6 +29,33 @@ absl::StatusOr<LoadResult> SomeTime(const Bench& bench, Contestant* contestant) 
   return ClosedLoop(load, contestant);
 }
 
+// The bytes that a log writes, with a header of 32 for each record, and its bound on what may not
+// be durable.
+Probe BoundedWrite() {
+  Probe probe = {.group = kGroup, .name = "cached4.bounded", .title = "raw write, bounded"};
+  probe.settings =
+      "one thread: as many bytes as the log writes, in writes of 1 MiB, new file, allocated; "
+      "write-back begins at once, a sync every 64 MiB";
+  probe.run = [](const Bench& bench, const std::string& directory) -> absl::StatusOr<Figures> {
+    constexpr uint64_t kFrameBytes = kRecordBytes + 32;
+    const uint64_t bytes = bench.Scaled(kRecords) * kFrameBytes;
+    const RawWork work = {.place = RawWork::Place::kAllocated,
+                          .way = RawWork::Way::kCached,
+                          .block_bytes = kMiB,
+                          .unsynced_bytes = 64 * kMiB,
+                          .file_bytes = bytes + bytes / 8 + kMiB,
+                          .total_bytes = bytes + kMiB};
+    absl::StatusOr<RawResult> result = MeasureRaw(work, directory + "/raw");
+    if (!result.ok()) return result.status();
+    Figures figures;
+    const double bytes_per_s = static_cast<double>(result->bytes) / result->seconds;
+    figures.values["bytes_per_s"] = bytes_per_s;
+    figures.values["records_per_s"] = bytes_per_s / kFrameBytes;
+    return figures;
+  };
+  return probe;
+}
+
 Probe RawWrite() {
   Probe probe = {.group = kGroup, .name = "cached4.raw", .title = "raw write of the same bytes"};
   probe.settings = "one thread: as many bytes as the payloads have, in writes of 1 MiB, new file";
@@ -64,6 +91,7 @@ void AddPageCacheProbes(Probes* probes) {
   };
   probes->push_back(ContestantProbe(kGroup, "cached4.promises", "bare group write with promises",
                                     promises, AllRecords));
+  probes->push_back(BoundedWrite());
   probes->push_back(RawWrite());
   probes->push_back(
       DiskqueueProbe(kGroup, "cached4.diskqueue", {.producers = kProducers, .sync_every = 0}));

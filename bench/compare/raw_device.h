@@ -31,6 +31,9 @@ struct RawWork {
 
   size_t block_bytes = 4096;
   int in_flight = 1;
+  // Of kCached, if not 0: write-back begins with each write, and whenever so many bytes may wait
+  // for it there is a sync, as in a log that bounds them.
+  uint64_t unsynced_bytes = 0;
   uint64_t file_bytes = uint64_t{16} << 20;  // of kAllocated and kOverwrite
   // Ends after this time, or after so many bytes if that is not 0; then an eighth more come before.
   double seconds = 0.4;
