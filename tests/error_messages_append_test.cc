@@ -107,6 +107,23 @@ TEST_F(ErrorMessagesAppendTest, TheFormatBoundsABatchToo) {
                "the format sets: split the batch"});
 }
 
+TEST_F(ErrorMessagesAppendTest, AProducerThatAloneIsFullIsToldWhatHelps) {
+  Open();
+  HoldWriter();
+  absl::Status status;
+  int accepted = 0;
+  for (; status.ok() && accepted < 10'000; ++accepted) {
+    status = AppendWith({.durability = Durability::kBuffered, .when_full = WhenFull::kFail});
+  }
+  EXPECT_GE(accepted, 1024);
+  ExpectError(status, Code::kResourceExhausted,
+              {"as many records of this thread or Producer wait for the writer as one may have",
+               " records of 65536", "try again later, or append from several threads"});
+  ExpectError(AppendWith({.timeout = absl::Milliseconds(2)}), Code::kDeadlineExceeded,
+              {"as many records of this thread", "wait longer, or append from several threads"});
+  ReleaseWriter();
+}
+
 TEST_F(ErrorMessagesAppendTest, AFullQueueNamesDepthLimitsAndOptions) {
   OpenSmall();
   HoldWriter();

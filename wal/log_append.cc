@@ -254,7 +254,7 @@ absl::StatusOr<LogCore::Intake> LogCore::MeetFullQueue(ProducerSlot& slot, const
     WAL_CHECK(admission == Admission::kTimedOut);
   }
   slot.counters.refused_records.Add(count);
-  return QueueFull(request);
+  return QueueFull(slot, request);
 }
 
 // A dropped append whose callback is still to be told. It goes to the writer as a marker, which is
@@ -334,24 +334,29 @@ PendingAppend* LogCore::Compose(ProducerSlot& slot, const Request& request, uint
 
 // --- Errors ---------------------------------------------------------------------------
 
-absl::Status LogCore::QueueFull(const Request& request) const {
+absl::Status LogCore::QueueFull(ProducerSlot& slot, const Request& request) {
   const AppendOptions& options = request.options;
   const InFlight queued = queue_.Depth();
-  const std::string full =
-      absl::StrCat("log ", directory_, ": the queue is full: it holds ", queued.records,
-                   " records of ", options_.queue_records, " (Options::queue_records) and ",
-                   queued.bytes, " bytes of ", options_.queue_bytes, " (queue_bytes)");
+  const bool has_room = queue_.HasRoom(slot.lane);
+  const std::string full = absl::StrCat(
+      "log ", directory_,
+      has_room ? ": the queue is full: it holds "
+               : ": as many records of this thread or Producer wait for the writer as one may have "
+                 "in the queue (LIMITS.md), which holds ",
+      queued.records, " records of ", options_.queue_records, " (Options::queue_records) and ",
+      queued.bytes, " bytes of ", options_.queue_bytes, " (queue_bytes)");
+  const absl::string_view remedy =
+      has_room ? "raise them" : "append from several threads or Producers";
   if (options.when_full == WhenFull::kWait && !OnCallbackThread()) {
     return absl::DeadlineExceededError(absl::StrCat(
         full, ", and no space came within ", absl::FormatDuration(options.timeout),
-        " (AppendOptions::timeout): the append was not accepted; wait longer, or raise them"));
+        " (AppendOptions::timeout): the append was not accepted; wait longer, or ", remedy));
   }
   return absl::ResourceExhaustedError(absl::StrCat(
-      full, OnCallbackThread()
-                ? ", and an append from a callback does not wait: raise them, or append from "
-                  "another thread"
-                : ", and the append does not wait (WhenFull::kFail): try again later, or raise "
-                  "them"));
+      full,
+      OnCallbackThread() ? ", and an append from a callback does not wait: "
+                         : ", and the append does not wait (WhenFull::kFail): try again later, or ",
+      remedy, OnCallbackThread() && has_room ? ", or append from another thread" : ""));
 }
 
 absl::Status LogCore::TooLarge(const AppendContent& content) const {

@@ -162,7 +162,7 @@ class LogCore {
   absl::Status Check(const AppendContent& content, const AppendOptions& options) const;
   absl::StatusOr<Intake> Admit(ProducerSlot& slot, const Request& request, uint64_t bytes);
   absl::StatusOr<Intake> MeetFullQueue(ProducerSlot& slot, const Request& request, uint64_t bytes);
-  absl::Status QueueFull(const Request& request) const;
+  absl::Status QueueFull(ProducerSlot& slot, const Request& request);
   absl::Status DiskFull() const;
   absl::Status TooLarge(const AppendContent& content) const;
   absl::Status BadBatch(const AppendContent& content) const;
