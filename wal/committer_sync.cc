@@ -39,15 +39,15 @@ std::optional<SyncReason> Committer::SyncReasonNow() const {
 }
 
 // False if with one more group, of the usual size, more than unsynced_bytes could wait for a sync.
-// What is kept beyond its sync takes memory as well, and so does what is not used of the pieces
-// that memory comes in; but no more than parts of the bound, or a small one would mean a sync for
-// every group.
+// What memory holds beside that counts as well: what is kept beyond its sync, and pieces that are
+// not full. But no more than a part of the bound, or a small one would mean a sync for every group.
 bool Committer::HasRoomUnsynced() const {
   const uint64_t bound = options_.unsynced_bytes;
   const uint64_t group = std::min(options_.group_bytes, bound / 2);
-  const uint64_t kept = std::min(parts_.core->retained_synced_bytes(), bound / 8);
-  const uint64_t unused = std::min(SegmentWriter::kMostUnusedBytes, bound / 16);
-  return parts_.core->unsynced_bytes() + kept + unused + group < bound;
+  const uint64_t unsynced = parts_.core->unsynced_bytes();
+  const uint64_t held = std::max(unsynced, parts_.core->memory_bytes());
+  const uint64_t beside = std::min(held - unsynced, bound / 8 + bound / 16);
+  return unsynced + beside + group < bound;
 }
 
 void Committer::Sync(SyncReason reason) {

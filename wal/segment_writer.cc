@@ -15,6 +15,7 @@ namespace {
 
 // Pieces grow with use. An idle writer keeps one of the smallest.
 constexpr uint64_t kMinChunkBytes = uint64_t{16} << 10;
+constexpr uint64_t kMaxChunkBytes = uint64_t{256} << 10;
 
 // How much of what the last sync covered is retained. Where the kernel reports a failed
 // write-back late (ext4 with data=journal), the error of the next sync is about it.
@@ -309,6 +310,12 @@ void SegmentWriter::ForgetSynced() {
   groups_.clear();
   synced_begin_ = synced_;
   ReleaseChunksBefore(offset_);
+}
+
+uint64_t SegmentWriter::memory_bytes() const {
+  uint64_t bytes = spare_.capacity;
+  for (const Chunk& chunk : chunks_) bytes += chunk.capacity;
+  return bytes;
 }
 
 void SegmentWriter::ReleaseMemory() {

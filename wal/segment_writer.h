@@ -127,10 +127,8 @@ class SegmentWriter {
     uint64_t offset_;  // in the file
   };
 
-  // Memory comes in pieces of at most this. Not used may be the ends of all, parts of the first and
-  // the last one in use, and one that waits to be used again.
-  static constexpr uint64_t kMaxChunkBytes = uint64_t{256} << 10;
-  static constexpr uint64_t kMostUnusedBytes = 4 * kMaxChunkBytes;
+  // What it holds in memory, used or not.
+  uint64_t memory_bytes() const;
 
   const SegmentHeader& header() const { return header_; }
   // Its header is written, though perhaps not durable.

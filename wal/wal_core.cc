@@ -129,7 +129,10 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
   if (observer_ != nullptr) {
     observer_->Rotated((*old)->header().number, (*old)->header().first_sequence, old_end);
   }
-  if ((*old)->unsynced_bytes() > 0) unsynced_segments_.push_back({std::move(*old), old_node});
+  if ((*old)->unsynced_bytes() > 0) {
+    (*old)->ReleaseMemory();
+    unsynced_segments_.push_back({std::move(*old), old_node});
+  }
   old_node->Seal(old_end, next_ - 1, active_node_);
   ++counters_.rotations;
   supply_->Expect(NextFileBytes(), fill);
@@ -241,11 +244,9 @@ uint64_t WalCore::unsynced_bytes() const {
   return bytes;
 }
 
-uint64_t WalCore::retained_synced_bytes() const {
-  uint64_t bytes = active_->retained_synced_bytes();
-  for (const OpenSegment& segment : unsynced_segments_) {
-    bytes += segment.writer->retained_synced_bytes();
-  }
+uint64_t WalCore::memory_bytes() const {
+  uint64_t bytes = active_->memory_bytes();
+  for (const OpenSegment& segment : unsynced_segments_) bytes += segment.writer->memory_bytes();
   return bytes;
 }
 

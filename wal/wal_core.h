@@ -122,8 +122,8 @@ class WalCore {
   SequenceNumber first_retained() const { return first_retained_; }
   uint64_t gathered_bytes() const { return active_->gathered_bytes(); }
   uint64_t unsynced_bytes() const;
-  // Kept in memory though synced: what a failed sync could still take away.
-  uint64_t retained_synced_bytes() const;
+  // In memory, used or not, for what a failed write or sync could still take away.
+  uint64_t memory_bytes() const;
   // Of the segment that is written to, up to where its frames end.
   uint64_t active_bytes() const { return active_->end(); }
   // That were trimmed and are not released yet.
