@@ -53,7 +53,8 @@ struct Orders {
   static constexpr std::memory_order kWorkerFence = std::memory_order_seq_cst;
   static constexpr std::memory_order kSleeperFence = std::memory_order_seq_cst;
 
-  // release and acquire: what a thread did before it woke a sleeper is visible to that.
+  // release and acquire: what a thread did before it woke a sleeper is visible to that; and the
+  // draw of its stamp comes before the next time that the consumer says that it sleeps.
   static MILLRACE_SABOTAGED_CONSTANT std::memory_order kNotify =
       MILLRACE_SABOTAGE(relaxed_notify) ? std::memory_order_relaxed : std::memory_order_release;
   static constexpr std::memory_order kAwaken = std::memory_order_acquire;

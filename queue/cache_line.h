@@ -12,7 +12,8 @@ namespace millrace {
 inline constexpr std::size_t kCacheLineBytes = 64;
 
 // Begins to fetch the lines of [begin, end) for writing, so that later stores need not wait until
-// another processor, which read them last, lets go of them. Never faults, waits for nothing.
+// another processor, which read them last, lets go of them. Never faults; waits for nothing but a
+// place among the fetches under way.
 inline void PrefetchForWriting(const char* begin, const char* end) {
   begin -= reinterpret_cast<std::uintptr_t>(begin) % kCacheLineBytes;
   for (; begin < end; begin += kCacheLineBytes) {

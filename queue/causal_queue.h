@@ -202,10 +202,13 @@ class CausalQueue {
       Atomics::Relax();
     }
     if (!sleeper_.Begin()) return true;
-    // relaxed: whoever raises it notifies afterwards, whichever count is read here.
+    // relaxed: whoever raises it notifies afterwards, whichever count is read here: one that is too
+    // high, of a stamp drawn after the bit, is corrected by the wake-up.
     const uint64_t unused = unused_stamps_.load(std::memory_order_relaxed);
     // relaxed: each stamp is drawn either before or after the bit is set, in the counter's own
-    // order; what was drawn by whoever enqueued a found element was drawn before.
+    // order. Those of found elements were drawn before, as finding them shows. And whoever sees the
+    // bit was not told to End() an earlier sleep: what that acquired (kAwaken, of kNotify) was
+    // drawn before this, too. So his call ends this sleep.
     const uint64_t drawn = stamps_.fetch_or(kAsleepBit, std::memory_order_relaxed) - 1;
     bool in_time = true;
     std::chrono::microseconds patience = kLeastPatience;
@@ -238,6 +241,7 @@ class CausalQueue {
   static constexpr uint64_t kAsleepBit = uint64_t{1} << 63;
 
   // How long the consumer sleeps at a time while an element is on its way that nobody will tell of.
+  // It is found so much later, unless somebody else enqueues one.
   static constexpr std::chrono::microseconds kLeastPatience{20};
   static constexpr std::chrono::microseconds kMostPatience{1000};
 

@@ -28,8 +28,8 @@ struct Limits {
   // there are they keep no append out; but the consumer's buffer needs some bound.
   uint32_t markers = 32 << 10;
 
-  // The most that one append may take, so that no append can starve behind smaller ones for long.
-  // The caller checks it.
+  // The most that one append may take, beside what arrays take for it, so that no append can starve
+  // behind smaller ones for long. The caller checks it.
   struct Share {
     uint32_t records;
     uint64_t bytes;

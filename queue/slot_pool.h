@@ -107,7 +107,7 @@ class SlotPool {
 
   // How many slots were made so far.
   uint32_t size() const {
-    // relaxed: a number to report.
+    // relaxed: a number to report, or to go by.
     return made_.load(std::memory_order_relaxed);
   }
 

@@ -33,8 +33,8 @@ class Sleeper {
   // is nothing to end.
   bool Begin() {
     uint32_t state = kAwake;
-    // relaxed: whoever looks for a sleeper is ordered by a fence in Sleep(), or by what the caller
-    // does next.
+    // relaxed: whoever looks for a sleeper is ordered by the fence in Sleep(), or by the word in
+    // which the caller says next that it sleeps.
     if (word_.compare_exchange_strong(state, kAsleep, std::memory_order_relaxed,
                                       std::memory_order_relaxed)) {
       return true;

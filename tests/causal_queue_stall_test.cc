@@ -50,17 +50,18 @@ void HoldAProducerAt(EnqueueStep step) {
   CausalQueue<uint64_t, HoldingAtomics, Backing> queue(Limits{});
   HoldingAtomics::Arm(step);
   std::atomic<uint64_t> received{0};
-  std::atomic<bool> received_held{false};
+  std::atomic<uint64_t> received_held{0};
+  std::atomic<uint64_t> sent_held{0};
   std::thread consumer([&] {
     std::vector<uint64_t> out;
     while (!queue.Finished()) {
       queue.WaitForWork(kNoDeadline);
       out.clear();
       auto count = static_cast<uint32_t>(queue.Drain(&out));
-      bool held = std::count(out.begin(), out.end(), kHeldItem) != 0;
-      if (held) received_held.store(true, std::memory_order_release);
+      const auto held = static_cast<uint64_t>(std::count(out.begin(), out.end(), kHeldItem));
+      received_held.fetch_add(held, std::memory_order_release);
       if (count != 0) queue.Return(count, count);
-      received.fetch_add(count - (held ? 1 : 0), std::memory_order_release);
+      received.fetch_add(count - held, std::memory_order_release);
       received.notify_all();
     }
   });
@@ -74,6 +75,7 @@ void HoldAProducerAt(EnqueueStep step) {
     // Before a wake-up is reached only if the consumer sleeps: it does after a while of silence.
     while (!HoldingAtomics::is_held.load(std::memory_order_acquire)) {
       append(producer, kHeldItem);
+      sent_held.fetch_add(1, std::memory_order_release);
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   });
@@ -98,13 +100,17 @@ void HoldAProducerAt(EnqueueStep step) {
   held.join();
   // Nobody else comes who would wake the consumer.
   const Deadline late = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!received_held.load(std::memory_order_acquire)) {
-    ASSERT_LT(std::chrono::steady_clock::now(), late) << "the held element never comes";
+  const auto all_came = [&] {
+    return received_held.load(std::memory_order_acquire) ==
+           sent_held.load(std::memory_order_acquire);
+  };
+  while (!all_came() && std::chrono::steady_clock::now() < late) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  EXPECT_TRUE(all_came()) << "before the queue is closed";
   queue.Close();
   consumer.join();
-  EXPECT_TRUE(received_held.load(std::memory_order_acquire));
+  EXPECT_TRUE(all_came());
   EXPECT_TRUE(queue.Idle());
 }
 
@@ -130,6 +136,34 @@ std::string StepName(const testing::TestParamInfo<EnqueueStep>& info) {
       return "AfterNotify";
   }
   return "Unknown";
+}
+
+TEST(HeldProducerDeadlineTest, AConsumerThatLooksAgainKeepsItsDeadlineAndFindsWhatComes) {
+  CausalQueue<uint64_t, HoldingAtomics> queue(Limits{});
+  HoldingAtomics::Arm(EnqueueStep::kAfterStamp);
+  std::thread held([&] {
+    auto producer = queue.MakeProducer();
+    HoldingAtomics::t_may_be_held = true;
+    ASSERT_TRUE(queue.Enqueue(producer, kHeldItem));
+  });
+  HoldingAtomics::is_held.wait(false, std::memory_order_acquire);
+  for (const int milliseconds : {0, 1, 20}) {
+    const Deadline deadline =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+    EXPECT_FALSE(queue.WaitForWork(deadline));
+    EXPECT_GE(std::chrono::steady_clock::now(), deadline);
+  }
+  EXPECT_FALSE(queue.WaitForWork(Deadline::min()));
+  std::thread releaser([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    HoldingAtomics::release.store(true, std::memory_order_release);
+    HoldingAtomics::release.notify_all();
+  });
+  EXPECT_TRUE(queue.WaitForWork(kNoDeadline));
+  std::vector<uint64_t> out;
+  EXPECT_EQ(queue.Drain(&out), 1u);
+  releaser.join();
+  held.join();
 }
 
 INSTANTIATE_TEST_SUITE_P(Steps, HeldProducerTest,
