@@ -15,8 +15,8 @@ namespace millrace {
 // A drain finds all that was enqueued before it began. So once all that a drain brought is
 // finished, whatever is pending was enqueued after that drain began; and until then, after
 // the one before it had begun. A writer that slept for an hour would make that an hour: but it
-// sleeps only with an empty queue, and the first element wakes it, so what is found
-// then was enqueued shortly before it woke.
+// sleeps only with an empty queue, and the first element wakes it, or, if it was on its way just
+// then, is found within a millisecond. So what is found then was enqueued shortly before it woke.
 //
 // It costs the writer a reading of the clock for each drain, and producers nothing.
 //
@@ -34,7 +34,7 @@ class PendingAge {
   void Wakes(Deadline now) { Publish(Nanoseconds(now)); }
 
   // Nothing that is pending has been in the queue for longer, but for what waking the
-  // writer takes.
+  // writer takes, or a millisecond.
   absl::Duration Oldest(Deadline now) const {
     // relaxed: a number to report; nothing is read through it.
     const int64_t since = since_ns_.load(std::memory_order_relaxed);

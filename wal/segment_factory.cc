@@ -23,7 +23,7 @@ constexpr uint64_t kRaiseAhead = 16;
 // records and their sync.
 constexpr uint64_t kZeroChunkBytes = uint64_t{256} << 10;
 
-// Never written, so that it takes no memory.
+// Never written, so that it takes no memory; not const, which would put it into the program's file.
 char zero_chunk[kZeroChunkBytes];
 
 // No record is in a file that could not be made: once there is room for it, it can be.

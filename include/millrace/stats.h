@@ -89,9 +89,10 @@ struct LogStats {
   SyncReasons sync_reasons;
 
   // Of the time that calls of Append took, in ns: each that waited for the writer, one
-  // in 64 of the others.
+  // in 64 of the buffered ones.
   Histogram append_ns;
-  // From taking a record in to acknowledging it, in us; of the same records.
+  // From taking a record in to acknowledging it, in us, whoever is told; of buffered ones one
+  // in 64.
   Histogram acknowledge_us;
   Histogram write_ns;           // one write of a group
   Histogram sync_ns;            // one sync of segment data
@@ -105,7 +106,8 @@ struct LogStats {
   uint64_t unsynced_records = 0;  // written, not durable
   uint64_t unsynced_bytes = 0;
   bool disk_full = false;  // what was accepted is held until there is space
-  // No pending record has been in the queue for longer, but for what waking the writer takes.
+  // No pending record has been in the queue for longer, but for what waking the writer takes, or a
+  // millisecond.
   // Zero if none is pending.
   absl::Duration oldest_pending = absl::ZeroDuration();
   uint64_t segments = 0;     // that hold the log
