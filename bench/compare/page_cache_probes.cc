@@ -29,6 +29,18 @@ absl::StatusOr<LoadResult> SomeTime(const Bench& bench, Contestant* contestant) 
   return ClosedLoop(load, contestant);
 }
 
+// As many records as the bytes that were written have room for.
+absl::StatusOr<Figures> MeasureRecords(const RawWork& work, uint64_t record_bytes,
+                                       const std::string& directory) {
+  absl::StatusOr<RawResult> result = MeasureRaw(work, directory + "/raw");
+  if (!result.ok()) return result.status();
+  Figures figures;
+  const double bytes_per_s = static_cast<double>(result->bytes) / result->seconds;
+  figures.values["bytes_per_s"] = bytes_per_s;
+  figures.values["records_per_s"] = bytes_per_s / static_cast<double>(record_bytes);
+  return figures;
+}
+
 // The bytes that a log writes, with a header of 32 for each record, and its bound on what may not
 // be durable.
 Probe BoundedWrite() {
@@ -45,13 +57,7 @@ Probe BoundedWrite() {
                           .unsynced_bytes = 64 * kMiB,
                           .file_bytes = bytes + bytes / 8 + kMiB,
                           .total_bytes = bytes + kMiB};
-    absl::StatusOr<RawResult> result = MeasureRaw(work, directory + "/raw");
-    if (!result.ok()) return result.status();
-    Figures figures;
-    const double bytes_per_s = static_cast<double>(result->bytes) / result->seconds;
-    figures.values["bytes_per_s"] = bytes_per_s;
-    figures.values["records_per_s"] = bytes_per_s / kFrameBytes;
-    return figures;
+    return MeasureRecords(work, kFrameBytes, directory);
   };
   return probe;
 }
@@ -64,13 +70,7 @@ Probe RawWrite() {
                           .way = RawWork::Way::kCached,
                           .block_bytes = kMiB,
                           .total_bytes = bench.Scaled(kRecords) * kRecordBytes + kMiB};
-    absl::StatusOr<RawResult> result = MeasureRaw(work, directory + "/raw");
-    if (!result.ok()) return result.status();
-    Figures figures;
-    const double bytes_per_s = static_cast<double>(result->bytes) / result->seconds;
-    figures.values["bytes_per_s"] = bytes_per_s;
-    figures.values["records_per_s"] = bytes_per_s / kRecordBytes;
-    return figures;
+    return MeasureRecords(work, kRecordBytes, directory);
   };
   return probe;
 }
