@@ -85,6 +85,27 @@ TEST_F(WalCoreTest, SyncsOldestSegmentFirst) {
   EXPECT_TRUE(std::is_sorted(syncs.begin(), syncs.end()));
 }
 
+// Writing it twice pays where many syncs would each pay for blocks that are new.
+TEST_F(WalCoreTest, TheNextSegmentIsWrittenAheadForSmallSyncsNotForSmallWrites) {
+  for (const bool syncs : {false, true}) {
+    options_.segment_bytes = options_.initial_segment_bytes = 256 << 10;
+    Open();
+    Watch();
+    calls_.clear();
+    while (core_->counters().rotations == 0) {
+      ASSERT_TRUE(Add(std::string(1000, 'x'), Durability::kBuffered).ok());
+      ASSERT_TRUE(core_->Write().ok());
+      if (syncs) ASSERT_TRUE(core_->Sync().ok());
+    }
+    const bool reserved = std::any_of(calls_.begin(), calls_.end(), [](const std::string& call) {
+      return call.starts_with("allocate ");
+    });
+    EXPECT_EQ(reserved, !syncs);
+    disk_.SetHook(nullptr);
+    ASSERT_TRUE(core_->Close().ok());
+  }
+}
+
 // A failed sync of the older segment could still take it away.
 TEST_F(WalCoreTest, WhatIsKeptBeyondItsSyncCountsInOlderSegmentsToo) {
   Open();

@@ -25,7 +25,7 @@ struct PreparedSegment {
 // How the blocks of a new file are made. Measured on ext4: a small write and
 // fdatasync takes 202 us into reserved blocks, which the first write converts
 // with a journal commit, and 106 us over written ones. Writing zeros costs the
-// device the whole segment once more, so it pays only while groups are small.
+// device the whole segment once more, so it pays only where each sync covers little.
 enum class Fill : uint8_t { kZeros, kReserve };
 
 // The system calls that bring segment files into being and take them away.

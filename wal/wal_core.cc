@@ -16,8 +16,9 @@ namespace {
 
 constexpr uint64_t kGroupFrameBytes = FrameBytes(kGroupBodyBytes);
 
-// Groups below this size write zeros into the next segment ahead of time; see Fill.
-constexpr uint64_t kSmallGroupBytes = uint64_t{64} << 10;
+// Where a sync covers less than this, zeros are written into the next segment ahead of time; see
+// Fill.
+constexpr uint64_t kSmallSyncBytes = uint64_t{64} << 10;
 
 }  // namespace
 
@@ -65,14 +66,14 @@ absl::Status WalCore::BeginSegment(const SegmentStart& start, uint64_t file_byte
   active_ = std::make_unique<SegmentWriter>(std::move(*prepared), header, write_end);
   active_node_ =
       std::make_shared<SegmentNode>(header.number, header.incarnation, start.first_sequence);
-  segment_groups_ = 0;
+  segment_syncs_ = 0;
   return absl::OkStatus();
 }
 
 Fill WalCore::NextFill() const {
-  if (segment_groups_ == 0) return Fill::kZeros;
-  const uint64_t mean = (active_->end() - kFramesOffset) / segment_groups_;
-  return mean < kSmallGroupBytes ? Fill::kZeros : Fill::kReserve;
+  const uint64_t bytes = active_->end() - kFramesOffset;
+  const uint64_t bytes_per_sync = bytes / std::max<uint64_t>(1, segment_syncs_);
+  return bytes_per_sync < kSmallSyncBytes ? Fill::kZeros : Fill::kReserve;
 }
 
 uint64_t WalCore::NextFileBytes() const {
@@ -119,7 +120,7 @@ absl::Status WalCore::Rotate(uint64_t body_bytes) {
   const uint64_t needed = kFramesOffset + kGroupFrameBytes + FrameBytes(body_bytes);
   const SegmentStart start{epoch_, next_, last_durable_, ActiveAsPredecessor()};
   std::shared_ptr<SegmentNode> old_node = active_node_;
-  // By the groups of the segment that ends: the new one has none yet.
+  // By the syncs of the segment that ends: the new one has none yet.
   const Fill fill = NextFill();
   absl::StatusOr<std::unique_ptr<SegmentWriter>> old =
       BeginNext(start, std::max(NextFileBytes(), needed), needed, fill);
@@ -197,7 +198,6 @@ absl::Status WalCore::Write() {
   if (observer_ != nullptr) observer_->WriteEnded(records, bytes);
   last_written_ = std::max(last_written_, last);
   ++counters_.groups;
-  ++segment_groups_;
   return absl::OkStatus();
 }
 
@@ -220,7 +220,9 @@ absl::Status WalCore::SyncAll(SyncReason reason) {
     if (!status.ok()) return status;
     unsynced_segments_.erase(unsynced_segments_.begin());
   }
-  return active_->unsynced_bytes() > 0 ? SyncSegment(*active_, reason) : absl::OkStatus();
+  if (active_->unsynced_bytes() == 0) return absl::OkStatus();
+  ++segment_syncs_;
+  return SyncSegment(*active_, reason);
 }
 
 absl::Status WalCore::Sync(SyncReason reason) {

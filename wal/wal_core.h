@@ -253,7 +253,7 @@ class WalCore {
   bool closed_ = false;
 
   CoreCounters counters_;
-  uint64_t segment_groups_ = 0;  // in the active segment
+  uint64_t segment_syncs_ = 0;  // of the active segment
 };
 
 }  // namespace millrace
