@@ -2,7 +2,6 @@
 #define MILLRACE_QUEUE_CAUSAL_QUEUE_H_
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -15,8 +14,8 @@
 #include "queue/backing.h"
 #include "queue/cache_line.h"
 #include "queue/credits.h"
-#include "queue/sabotage.h"
 #include "queue/slot_pool.h"
+#include "queue/stamp_counter.h"
 #include "queue/wait_strategy.h"
 
 namespace millrace {
@@ -144,20 +143,15 @@ class CausalQueue {
   [[nodiscard]] bool Enqueue(Producer& producer, const T& item) {
     Seat& seat = *producer.seat_;
     Atomics::Step(EnqueueStep::kBeforeStamp);
-    // acq_rel: chains the stamps, so that what happened before a smaller stamp is visible to
-    // whoever sees a larger one; pairs with itself in other producers and with the scan in Drain().
-    const uint64_t drawn = stamps_.fetch_add(1, Atomics::Orders::kStamp);
-    const uint64_t stamp = drawn & ~kAsleepBit;
+    const auto drawn = stamps_.Draw();
     Atomics::Step(EnqueueStep::kAfterStamp);
-    if (!backing_.Enqueue(seat.token, Stamped{stamp, item})) {
-      // relaxed: a count; a consumer that sleeps by another one is told below.
-      unused_stamps_.fetch_add(1, std::memory_order_relaxed);
-      sleeper_.Notify();
+    if (!backing_.Enqueue(seat.token, Stamped{drawn.stamp, item})) {
+      stamps_.GiveUp();
       return false;
     }
-    if (seat.in_window++ == 0) seat.window_stamp = stamp;
+    if (seat.in_window++ == 0) seat.window_stamp = drawn.stamp;
     Atomics::Step(EnqueueStep::kAfterEnqueue);
-    if ((drawn & kAsleepBit) != 0) sleeper_.Wake();
+    if (drawn.consumer_sleeps) stamps_.WakeConsumer();
     return true;
   }
 
@@ -184,49 +178,20 @@ class CausalQueue {
 
   // Sleeps until there may be something to drain, WakeConsumer() was called, the queue was closed
   // or became Finished(), or `deadline` has passed. Returns false only for the deadline.
-  //
-  // The consumer says that it sleeps in the counter from which stamps are drawn, so that a producer
-  // learns it with its stamp, and needs neither a fence nor a look at another word. Who drew a
-  // stamp before that does not know. But they can be counted: once as many elements were found as
-  // stamps were drawn, whoever comes draws a later one, and will wake the consumer. Until then a
-  // producer is inside Enqueue(), stopped there perhaps, and the consumer looks again now and then.
   bool WaitForWork(Deadline deadline) {
     if (pending_ != 0) return true;
+    const auto find = [this] { return (pending_ = Scan(0)) != 0; };
     // A stamp that was drawn announces an element: while they come quickly, find them without
-    // raising the flag, which would cost the producers a system call.
+    // saying that this sleeps, which would cost the producers a system call.
     for (int i = 0; i < Atomics::kSpins; ++i) {
-      // relaxed: a hint.
-      if (stamps_.load(std::memory_order_relaxed) > bound_ + 1) {
-        if ((pending_ = Scan(0)) != 0) return true;
-      }
+      if (stamps_.DrewAbove(bound_) && find()) return true;
       Atomics::Relax();
     }
-    if (!sleeper_.Begin()) return true;
-    // relaxed: whoever raises it notifies afterwards, whichever count is read here: one that is too
-    // high, of a stamp drawn after the bit, is corrected by the wake-up.
-    const uint64_t unused = unused_stamps_.load(std::memory_order_relaxed);
-    // relaxed: each stamp is drawn either before or after the bit is set, in the counter's own
-    // order. Those of found elements were drawn before, as finding them shows. And whoever sees the
-    // bit was not told to End() an earlier sleep: what that acquired (kAwaken, of kNotify) was
-    // drawn before this, too. So his call ends this sleep.
-    const uint64_t drawn = stamps_.fetch_or(kAsleepBit, std::memory_order_relaxed) - 1;
-    bool in_time = true;
-    std::chrono::microseconds patience = kLeastPatience;
-    while ((pending_ = Scan(0)) == 0 && in_time && !sleeper_.Told()) {
-      if (found_in_all_ + unused == drawn || MILLRACE_SABOTAGE(forgotten_stamp)) {
-        in_time = sleeper_.Await(deadline);
-        break;
-      }
-      in_time = sleeper_.AwaitAtMost(patience, deadline);
-      patience = std::min(2 * patience, kMostPatience);
-    }
-    // relaxed: who sees the bit still makes a needless call.
-    stamps_.fetch_and(~kAsleepBit, std::memory_order_relaxed);
-    return sleeper_.End() || pending_ != 0;
+    return stamps_.Sleep(find, found_in_all_, deadline);
   }
 
   // Makes the present or else the next WaitForWork() return. Any thread.
-  void WakeConsumer() { sleeper_.Notify(); }
+  void WakeConsumer() { stamps_.Notify(); }
 
   // The most elements that one Drain() can return.
   std::size_t most_elements() const { return credits_.most_elements(); }
@@ -237,13 +202,6 @@ class CausalQueue {
     T item;
   };
   static_assert(std::is_trivially_copyable_v<T>, "elements are pointers or alike");
-
-  static constexpr uint64_t kAsleepBit = uint64_t{1} << 63;
-
-  // How long the consumer sleeps at a time while an element is on its way that nobody will tell of.
-  // It is found so much later, unless somebody else enqueues one.
-  static constexpr std::chrono::microseconds kLeastPatience{20};
-  static constexpr std::chrono::microseconds kMostPatience{1000};
 
   using BackingQueue = Backing<Stamped, Atomics>;
   using Left = typename Credits<Atomics>::Left;
@@ -357,12 +315,7 @@ class CausalQueue {
   BackingQueue backing_;
   SlotPool<Seat, Atomics> seats_;
 
-  // Written by every producer: the next stamp, and whether the consumer sleeps.
-  alignas(kCacheLineBytes) typename Atomics::template Atomic<uint64_t> stamps_{1};
-  // Written around a sleep.
-  alignas(kCacheLineBytes) Sleeper<Atomics> sleeper_;
-  // Written by producers without memory.
-  typename Atomics::template Atomic<uint64_t> unused_stamps_{0};
+  StampCounter<Atomics> stamps_;
   // Written by producers that wait for room, read by the consumer.
   alignas(kCacheLineBytes) Waiters<Atomics> room_;
   // Written by producers and by whoever returns credits.

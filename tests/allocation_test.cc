@@ -279,7 +279,7 @@ TEST_P(SteadyAppendTest, NeitherAllocatesNorLocks) {
   const Load& load = GetParam();
   Options options;
   options.file_system = &disk_;
-  options.queue_bytes = 256 << 10;
+  options.queue_bytes = 512 << 10;
   options.idle_mark_delay = absl::Hours(1);  // keeps unused memory
   log_ = Log::Open(temp_.Sub("log"), options).value();
   FillEveryLane();

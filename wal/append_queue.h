@@ -116,7 +116,7 @@ using AppendQueue = CausalQueue<PendingAppend*, AppendAtomics>;
 // What arrays of the queue and the writer take for each append in flight, beside its memory: four
 // elements of 16 bytes (in its producer's part, as found, and in order, with as much to spare) and
 // two pointers (drained, and waiting for a sync).
-inline constexpr uint64_t kArrayBytesPerAppend = 4 * 16 + 2 * sizeof(PendingAppend*);
+inline constexpr uint64_t kArrayBytesPerAppend = uint64_t{4} * 16 + uint64_t{2} * 8;
 
 // Gives back what finished appends held: their memory, then their credits. Both
 // are shared between threads, so it does so once for many.
